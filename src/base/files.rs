@@ -1,0 +1,77 @@
+//! Files, with their path in every error, and written so that a crash leaves the old or the new one.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// An I/O error with the path it concerns.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}`: {source}", path.display())]
+pub struct FileError {
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+/// Puts the path on an [`io::Error`].
+pub trait AtPath<T> {
+    fn at(self, path: &Path) -> Result<T, FileError>;
+}
+
+impl<T> AtPath<T> for io::Result<T> {
+    fn at(self, path: &Path) -> Result<T, FileError> {
+        self.map_err(|source| FileError { path: path.to_owned(), source })
+    }
+}
+
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).at(path)
+}
+
+/// The file's text; bytes that are not UTF-8 are an error of kind `InvalidData`.
+pub fn read_text(path: &Path) -> Result<String, FileError> {
+    fs::read_to_string(path).at(path)
+}
+
+/// Writes `bytes` in place of `path`: temporary file beside it, fsync, rename, fsync of the folder.
+///
+/// `mode` is the file's permission bits (`0o600`); the folder is made when missing.
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).at(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".envctl-")
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(folder)
+        .at(folder)?;
+    file.write_all(bytes).at(path)?;
+    file.as_file().sync_all().at(path)?;
+    file.persist(path).map_err(|error| error.error).at(path)?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).at(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_file_has_its_mode_and_replaces_the_old_one() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/file");
+        write_atomic(&path, b"one", 0o600).unwrap();
+        write_atomic(&path, b"two", 0o600).unwrap();
+        assert_eq!(read_text(&path).unwrap(), "two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_error_names_the_path() {
+        assert!(
+            read(Path::new("/nowhere/at/all")).unwrap_err().to_string().contains("/nowhere/at/all")
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! What every module may use and that knows nothing of envctl: files, words, time. Imports nothing of the crate.
+
+pub mod files;
+pub mod words;

@@ -1,0 +1,4 @@
+//! envctl: blue/green deployments on one Docker host. `ARCHITECTURE.md` is the map; `tests/layers.rs` holds its layers.
+
+pub mod base;
+pub mod model;

@@ -1,0 +1,1 @@
+//! Every test on a real engine, one module a subject.

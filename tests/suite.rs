@@ -1,0 +1,4 @@
+//! Every test that needs no engine, one module a subject.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod layers;
