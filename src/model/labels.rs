@@ -1,0 +1,34 @@
+//! Every label that envctl puts on what it makes, and Compose's own that make others' tools show it.
+
+pub const PROJECT: &str = "dev.envctl.project";
+pub const ENVIRONMENT: &str = "dev.envctl.env";
+/// `durable`, `app`, `proxy` or `lock`.
+pub const LAYER: &str = "dev.envctl.layer";
+pub const COLOR: &str = "dev.envctl.color";
+pub const SERVICE: &str = "dev.envctl.service";
+pub const RELEASE: &str = "dev.envctl.release";
+/// What a container's service is for: absent for one that runs, `worker`, `job` or `hook`.
+pub const ROLE: &str = "dev.envctl.role";
+/// Hash of the specification that the thing was made from: equal means nothing to change.
+pub const SPEC_HASH: &str = "dev.envctl.spec-hash";
+/// The version of envctl that made it.
+pub const VERSION: &str = "dev.envctl.version";
+/// Who holds the lock: JSON of [`super::Holder`].
+pub const HOLDER: &str = "dev.envctl.holder";
+/// Hash of the context and Dockerfile that an image was built from.
+pub const CONTEXT_HASH: &str = "dev.envctl.context-hash";
+
+/// Compose's labels. `config-hash` goes on containers only: on a volume or network, a foreign one makes
+/// `docker compose up` offer to recreate it.
+pub mod compose {
+    pub const PROJECT: &str = "com.docker.compose.project";
+    pub const SERVICE: &str = "com.docker.compose.service";
+    pub const ONEOFF: &str = "com.docker.compose.oneoff";
+    pub const NUMBER: &str = "com.docker.compose.container-number";
+    pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+    pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
+    pub const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
+    pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
+    pub const NETWORK: &str = "com.docker.compose.network";
+    pub const VOLUME: &str = "com.docker.compose.volume";
+}

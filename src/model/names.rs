@@ -1,0 +1,102 @@
+//! What things are called on the engine (DESIGN: names and labels).
+
+use super::Color;
+
+/// The names of one environment of one project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    pub project: String,
+    pub environment: String,
+}
+
+impl Names {
+    pub fn new(project: impl Into<String>, environment: impl Into<String>) -> Self {
+        Self { project: project.into(), environment: environment.into() }
+    }
+
+    /// `{project}-{env}`, the prefix of everything of the environment.
+    pub fn prefix(&self) -> String {
+        format!("{}-{}", self.project, self.environment)
+    }
+
+    pub fn durable_container(&self, service: &str) -> String {
+        format!("{}-durable-{service}", self.prefix())
+    }
+
+    /// The durable layer's network; `net` is its key in the Compose files.
+    pub fn durable_network(&self, net: &str) -> String {
+        match net {
+            "default" => format!("{}-durable-network", self.prefix()),
+            net => format!("{}-durable-network-{net}", self.prefix()),
+        }
+    }
+
+    pub fn durable_volume(&self, volume: &str) -> String {
+        format!("{}-durable-{volume}", self.prefix())
+    }
+
+    /// `number` counts replicas from 1.
+    pub fn container(&self, color: Color, service: &str, number: u32) -> String {
+        format!("{}-{color}-{service}-{number}", self.prefix())
+    }
+
+    pub fn network(&self, color: Color, net: &str) -> String {
+        match net {
+            "default" => format!("{}-{color}-network", self.prefix()),
+            net => format!("{}-{color}-network-{net}", self.prefix()),
+        }
+    }
+
+    pub fn volume(&self, color: Color, volume: &str) -> String {
+        format!("{}-{color}-{volume}", self.prefix())
+    }
+
+    /// The network alias under which the proxy finds a color's service; no other color has it.
+    pub fn alias(color: Color, service: &str) -> String {
+        format!("{color}-{service}")
+    }
+
+    pub fn proxy(&self) -> String {
+        format!("{}-proxy", self.prefix())
+    }
+
+    pub fn proxy_network(&self) -> String {
+        format!("{}-proxy-network", self.prefix())
+    }
+
+    /// The volume that holds the proxy's routing and the history.
+    pub fn proxy_state(&self) -> String {
+        format!("{}-proxy-state", self.prefix())
+    }
+
+    pub fn lock(&self) -> String {
+        format!("{}-lock", self.prefix())
+    }
+
+    /// Compose's own project name of a layer, for `docker compose -p`.
+    pub fn compose_project(&self, layer: &str) -> String {
+        format!("{}-{layer}", self.prefix())
+    }
+
+    /// The image that envctl builds of a service that names none.
+    pub fn image(&self, service: &str) -> String {
+        format!("{}-{service}", self.project)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_design() {
+        let ci = Names::new("echobase", "ci");
+        assert_eq!(ci.durable_container("mariadb"), "echobase-ci-durable-mariadb");
+        assert_eq!(ci.durable_network("default"), "echobase-ci-durable-network");
+        assert_eq!(ci.durable_volume("mariadb-data"), "echobase-ci-durable-mariadb-data");
+        assert_eq!(ci.container(Color::Green, "api", 1), "echobase-ci-green-api-1");
+        assert_eq!(ci.network(Color::Green, "default"), "echobase-ci-green-network");
+        assert_eq!(ci.network(Color::Green, "back"), "echobase-ci-green-network-back");
+        assert_eq!(ci.proxy(), "echobase-ci-proxy");
+    }
+}
