@@ -3,3 +3,5 @@
 pub mod base;
 pub mod engine;
 pub mod model;
+pub mod plan;
+pub mod run;

@@ -1,10 +1,12 @@
 //! The nouns: names, labels, specifications, what was observed. No I/O. Imports `base` only.
 
 mod color;
+pub mod control;
 pub mod labels;
 mod names;
 mod observed;
 mod release;
+pub mod routing;
 mod spec;
 
 pub use color::{Color, NotAColor};
