@@ -1,4 +1,5 @@
 //! envctl: blue/green deployments on one Docker host. `ARCHITECTURE.md` is the map; `tests/layers.rs` holds its layers.
 
 pub mod base;
+pub mod compose;
 pub mod model;
