@@ -1,7 +1,7 @@
 //! envctl: blue/green deployments on one Docker host. `ARCHITECTURE.md` is the map; `tests/layers.rs` holds its layers.
 
 pub mod base;
-pub mod engine;
+pub mod compose;
 pub mod model;
 pub mod plan;
 pub mod run;
