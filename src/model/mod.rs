@@ -6,13 +6,14 @@ pub mod labels;
 mod names;
 mod observed;
 mod release;
-pub mod routing;
+mod routing;
 mod spec;
 
 pub use color::{Color, NotAColor};
 pub use names::Names;
 pub use observed::{Container, Health, Image, Inspection, Network, Observed, State, Volume};
 pub use release::{Change, Holder, Outcome};
+pub use routing::{Listener, PathRule, Route, Routing, Stack};
 pub use spec::{
     Attachment, Blkio, BuildSpec, Device, FileSpec, Gpu, Healthcheck, Logging, Mount, NetworkSpec,
     Publish, Resources, Restart, ServiceSpec, Subnet, Test, Ulimit, VolumeSpec, hash_of,
