@@ -2,6 +2,10 @@
 
 pub mod base;
 pub mod compose;
+pub mod config;
+pub mod database;
+pub mod engine;
 pub mod model;
+pub mod ops;
 pub mod plan;
 pub mod run;

@@ -22,7 +22,8 @@ pub fn write(
     names: &[String],
     present: &IndexMap<String, String>,
 ) -> Result<Written, ConfigError> {
-    let new: Vec<String> = names.iter().filter(|name| !present.contains_key(*name)).cloned().collect();
+    let new: Vec<String> =
+        names.iter().filter(|name| !present.contains_key(*name)).cloned().collect();
     if new.is_empty() {
         return Ok(Written { new });
     }
@@ -70,8 +71,13 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(files::read_text(&path.with_file_name(".gitignore")).unwrap(), "*\n");
         let before = files::read_text(&path).unwrap();
-        let present = [("A".to_owned(), "x".to_owned()), ("B".to_owned(), "y".to_owned())].into_iter().collect();
-        assert_eq!(write(&path, &["A".into(), "B".into()], &present).unwrap().new, Vec::<String>::new());
+        let present = [("A".to_owned(), "x".to_owned()), ("B".to_owned(), "y".to_owned())]
+            .into_iter()
+            .collect();
+        assert_eq!(
+            write(&path, &["A".into(), "B".into()], &present).unwrap().new,
+            Vec::<String>::new()
+        );
         assert_eq!(write(&path, &["A".into(), "C".into()], &present).unwrap().new, ["C"]);
         assert!(files::read_text(&path).unwrap().starts_with(&before));
     }

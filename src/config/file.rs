@@ -151,7 +151,8 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, String> {
         let (host, port) = text.rsplit_once(':').unwrap_or(("127.0.0.1", text));
         let port = port.parse().ok().filter(|port| *port > 0);
-        let port = port.ok_or_else(|| format!("`{text}` is not a port such as 3000 or 0.0.0.0:3000"))?;
+        let port =
+            port.ok_or_else(|| format!("`{text}` is not a port such as 3000 or 0.0.0.0:3000"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         host.parse::<std::net::IpAddr>().map_err(|_| format!("`{host}` is not an IP address"))?;
         Ok(Self { host_ip: host.to_owned(), port })

@@ -7,6 +7,8 @@ mod project;
 mod shell;
 
 pub use credentials::{Written, write as write_credentials};
-pub use file::{AppFile, Check, DurableFile, EnvironmentFile, Hooks, ProjectFile, ProxyFile, RouteFile, Target};
+pub use file::{
+    AppFile, Check, DurableFile, EnvironmentFile, Hooks, ProjectFile, ProxyFile, RouteFile, Target,
+};
 pub use project::{ConfigError, FILE, Project};
 pub use shell::Shell;

@@ -47,7 +47,11 @@ pub struct Project {
 
 impl Project {
     /// Finds `envctl.yaml` in `start` or above and opens it for the environment: the one named, else the file's first.
-    pub fn open(start: &Path, environment: Option<&str>, shell: &Shell) -> Result<Self, ConfigError> {
+    pub fn open(
+        start: &Path,
+        environment: Option<&str>,
+        shell: &Shell,
+    ) -> Result<Self, ConfigError> {
         let path = start
             .ancestors()
             .map(|folder| folder.join(FILE))
@@ -65,8 +69,14 @@ impl Project {
                 } else {
                     environments.keys().cloned().collect()
                 };
-                let near = words::nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
-                return Err(ConfigError::NoEnvironment { file: path, name: name.to_owned(), known, near });
+                let near =
+                    words::nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+                return Err(ConfigError::NoEnvironment {
+                    file: path,
+                    name: name.to_owned(),
+                    known,
+                    near,
+                });
             }
         };
 
@@ -105,18 +115,41 @@ impl Project {
         variables.insert("ENVCTL_RELEASE".to_owned(), release.to_owned());
         let mut files = self.paths(&self.file.app.compose);
         if files.is_empty() {
-            files = compose::discover(&self.root, &variables).ok_or_else(|| ConfigError::Wrong {
-                file: self.root.join(FILE),
-                reason: "`app.compose` names no file and no compose.yaml is beside it".to_owned(),
-            })?;
+            files =
+                compose::discover(&self.root, &variables).ok_or_else(|| ConfigError::Wrong {
+                    file: self.root.join(FILE),
+                    reason: "`app.compose` names no file and no compose.yaml is beside it"
+                        .to_owned(),
+                })?;
         }
         files.extend(self.paths(self.file.app.overrides(color)));
         self.load(&files, &self.names.compose_project(color.as_str()), &variables)
     }
 
+    /// The app's Compose files for a color: the project file's, else those that Compose would find.
+    pub fn app_files(&self, color: Color) -> Result<Vec<PathBuf>, ConfigError> {
+        let mut files = self.paths(&self.file.app.compose);
+        if files.is_empty() {
+            files = compose::discover(&self.root, &self.variables).ok_or_else(|| {
+                ConfigError::Wrong {
+                    file: self.root.join(FILE),
+                    reason: "`app.compose` names no file and no compose.yaml is beside it"
+                        .to_owned(),
+                }
+            })?;
+        }
+        files.extend(self.paths(self.file.app.overrides(color)));
+        Ok(files)
+    }
+
+    /// The durable layer's own Compose files.
+    pub fn durable_files(&self) -> Vec<PathBuf> {
+        self.paths(&self.file.durable.compose)
+    }
+
     /// The durable layer's own Compose files; none where the project has no such files.
     pub fn load_durable(&self) -> Result<Option<compose::Project>, ConfigError> {
-        let files = self.paths(&self.file.durable.compose);
+        let files = self.durable_files();
         if files.is_empty() {
             return Ok(None);
         }
@@ -162,7 +195,8 @@ fn environments(path: &Path) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigErr
     }
     let text = files::read_text(path)?;
     // What is wrong here is said by the full reading, with its place.
-    let ahead: Ahead = serde_yaml::from_str(&text).unwrap_or(Ahead { environments: IndexMap::new() });
+    let ahead: Ahead =
+        serde_yaml::from_str(&text).unwrap_or(Ahead { environments: IndexMap::new() });
     Ok(ahead
         .environments
         .into_iter()
@@ -173,7 +207,9 @@ fn environments(path: &Path) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigErr
 fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), ConfigError> {
     let wrong = |reason: String| ConfigError::Wrong { file: path.to_owned(), reason };
     for (what, name) in [("name", file.name.as_str()), ("environment", environment)] {
-        let good = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+        let good = name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
         if !good || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.len() > 40 {
             return Err(wrong(format!(
                 "{what} `{name}`: at most 40 lowercase letters, digits, `-` and `_`, the first a letter or digit"
@@ -183,12 +219,18 @@ fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), Confi
     let mut seen = std::collections::BTreeMap::new();
     for route in &file.proxy.routes {
         let port = route.listen.port;
-        for (what, offset) in [("route", 0), ("blue's preview", file.proxy.preview.blue), ("green's preview", file.proxy.preview.green)] {
+        for (what, offset) in [
+            ("route", 0),
+            ("blue's preview", file.proxy.preview.blue),
+            ("green's preview", file.proxy.preview.green),
+        ] {
             let Some(at) = port.checked_add(offset) else {
                 return Err(wrong(format!("proxy.routes: {what} of {port} is beyond port 65535")));
             };
             if let Some(other) = seen.insert(at, format!("{what} of {port}")) {
-                return Err(wrong(format!("proxy.routes: port {at} is the {what} of {port} and the {other}")));
+                return Err(wrong(format!(
+                    "proxy.routes: port {at} is the {what} of {port} and the {other}"
+                )));
             }
         }
         match (&route.to, route.paths.is_empty()) {
@@ -198,10 +240,14 @@ fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), Confi
             _ => {}
         }
         if route.tcp && (route.tls || !route.paths.is_empty()) {
-            return Err(wrong(format!("proxy.routes: {port} is `tcp`, which goes with `to` alone")));
+            return Err(wrong(format!(
+                "proxy.routes: {port} is `tcp`, which goes with `to` alone"
+            )));
         }
         if let Some(prefix) = route.paths.keys().find(|prefix| !prefix.starts_with('/')) {
-            return Err(wrong(format!("proxy.routes: {port}: path `{prefix}` has to start with `/`")));
+            return Err(wrong(format!(
+                "proxy.routes: {port}: path `{prefix}` has to start with `/`"
+            )));
         }
     }
     Ok(())

@@ -10,7 +10,8 @@ pub struct Shell(pub IndexMap<String, String>);
 
 impl Shell {
     pub fn read() -> Self {
-        let text = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let text = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         Self(text.collect())
     }
 
@@ -38,7 +39,11 @@ impl Shell {
             return Some(url.to_owned());
         }
         let server = self.get("GITHUB_SERVER_URL")?;
-        Some(format!("{server}/{}/actions/runs/{}", self.get("GITHUB_REPOSITORY")?, self.get("GITHUB_RUN_ID")?))
+        Some(format!(
+            "{server}/{}/actions/runs/{}",
+            self.get("GITHUB_REPOSITORY")?,
+            self.get("GITHUB_RUN_ID")?
+        ))
     }
 
     /// The revision that CI checked out.

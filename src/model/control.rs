@@ -23,9 +23,6 @@ pub enum Request {
     /// Makes a color live. Answered by `Switched`, `NotHealthy` or `Refused`.
     Switch {
         to: Color,
-        /// Kept in the history when the switch is done.
-        #[serde(default)]
-        record: Option<Record>,
         /// Whether each target of the color must accept a connection first.
         health: bool,
     },
@@ -35,6 +32,8 @@ pub enum Request {
     Tested { color: Color, release: String, result: serde_json::Value },
     /// Waits until nothing is left on a color, at most `wait_ms`. Answered by `Drained`.
     Drained { color: Color, wait_ms: u64 },
+    /// Tries to connect to a port on the proxy's network. Answered by `Done` or `NotHealthy`.
+    Probe { host: String, port: u16 },
     /// Keeps a record in the history. Answered by `Done`.
     Record(Record),
     /// Newest last; `limit` takes the newest. Answered by `History`.
@@ -130,7 +129,7 @@ mod tests {
         assert_eq!(read(r#"{"id":"1","body":"status"}"#), Request::Status);
         assert_eq!(
             read(r#"{"id":"2","body":{"switch":{"to":"green","health":true}}}"#),
-            Request::Switch { to: Color::Green, record: None, health: true }
+            Request::Switch { to: Color::Green, health: true }
         );
         assert_eq!(read(r#"{"id":"3","body":{"history":{}}}"#), Request::History { limit: None });
     }

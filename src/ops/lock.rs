@@ -14,14 +14,14 @@ use crate::{
     run::{self, Event, Poll, WaitError},
 };
 
-/// The image of lock containers: nothing but a label.
-const IMAGE: &str = "envctl-lock:1";
+/// The image of containers that are never started.
+pub(super) const IMAGE: &str = "envctl-lock:1";
 const BEAT: &str = "/beat";
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A holder on another machine that did not beat for so long is dead.
 const LAPSE: Duration = Duration::from_secs(20);
 
-/// Runs `work` under the environment's lock, and gives the lock back however it ends. Ctrl-C drops `work`.
+/// Runs `work` under the environment's lock, and gives the lock back however it ends.
 pub async fn locked<T>(
     session: &Session<'_>,
     what: &str,
@@ -33,7 +33,6 @@ pub async fn locked<T>(
     let result = tokio::select! {
         result = work() => result,
         () = beat(session.engine, &name) => Err(OpsError::Interrupted),
-        () = session.cancel.cancelled() => Err(OpsError::Interrupted),
     };
     let released = session.engine.remove(&name).await;
     let value = result?;
@@ -67,7 +66,9 @@ async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<(), OpsError>
             session.engine.remove(&container.id).await?;
             return match create(session, holder).await {
                 Ok(()) => Ok(Poll::Ready(())),
-                Err(EngineError::NameTaken { .. }) => Ok(Poll::Pending("taken over by another".to_owned())),
+                Err(EngineError::NameTaken { .. }) => {
+                    Ok(Poll::Pending("taken over by another".to_owned()))
+                }
                 Err(error) => Err(error.into()),
             };
         }
@@ -150,29 +151,43 @@ async fn create(session: &Session<'_>, holder: &Holder) -> Result<(), EngineErro
         network_mode: Some("none".to_owned()),
         ..ServiceSpec::default()
     };
-    match session.engine.create(&spec).await {
-        Err(EngineError::NoImage { .. }) => {
-            let folder = tempfile::tempdir().map_err(|error| EngineError::Io {
-                intention: "make a folder for the lock's image".to_owned(),
-                reason: error.to_string(),
-            })?;
-            let image = BuildSpec {
-                tag: IMAGE.to_owned(),
-                context: folder.path().to_owned(),
-                dockerfile_inline: Some(format!("FROM scratch\nLABEL {}=\"lock\"\n", labels::LAYER)),
-                ..BuildSpec::default()
-            };
-            session.engine.build(&image, &|_| ()).await?;
-            session.engine.create(&spec).await
-        }
-        result => result,
+    create_from_image(session, &spec).await
+}
+
+/// Makes a container from the image of locks, and that image when it is missing: nothing but a folder for the proxy's
+/// state that belongs to the proxy's user, as a volume takes its owner from what it is first mounted over.
+pub(super) async fn create_from_image(
+    session: &Session<'_>,
+    spec: &ServiceSpec,
+) -> Result<(), EngineError> {
+    match session.engine.create(spec).await {
+        Err(EngineError::NoImage { .. }) => {}
+        result => return result,
     }
+    let io = |error: std::io::Error| EngineError::Io {
+        intention: "make a folder for the lock's image".to_owned(),
+        reason: error.to_string(),
+    };
+    let folder = tempfile::tempdir().map_err(io)?;
+    fs::create_dir(folder.path().join("state")).map_err(io)?;
+    let image = BuildSpec {
+        tag: IMAGE.to_owned(),
+        context: folder.path().to_owned(),
+        dockerfile_inline: Some("FROM scratch\nCOPY --chown=65534:65534 state /state\n".to_owned()),
+        labels: [(labels::LAYER.to_owned(), "lock".to_owned())].into(),
+        ..BuildSpec::default()
+    };
+    session.engine.build(&image, &|_| ()).await?;
+    session.engine.create(spec).await
 }
 
 /// Shows others that the holder lives. Ends when the lock is gone or cannot be reached any more.
 async fn beat(engine: &dyn Engine, name: &str) {
     for count in 0_u64.. {
-        #[expect(clippy::disallowed_methods, reason = "the beat of a running operation, not a wait")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the beat of a running operation, not a wait"
+        )]
         tokio::time::sleep(BEAT_EVERY).await;
         let file = FileSpec {
             path: BEAT.to_owned(),

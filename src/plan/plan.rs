@@ -4,9 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use crate::model::{
-    BuildSpec, Healthcheck, NetworkSpec, ServiceSpec, VolumeSpec, control::Request,
-};
+use crate::model::{BuildSpec, NetworkSpec, ServiceSpec, VolumeSpec, control::Request};
 
 /// The steps a command would do, in an order that respects their edges.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -71,12 +69,10 @@ pub struct Wait {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Until {
-    /// Its health check passes: this one, else the image's; with neither, it runs.
-    Healthy(Option<Healthcheck>),
+    /// Its health check passes, or where it has none, it runs.
+    Healthy,
     /// The proxy can connect to the port under this host name, and the health check passes where there is one.
     Accepting { host: String, port: u16 },
-    /// It runs.
-    Running,
     /// It ended with exit code 0.
     Completed,
 }

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{Event, Evidence, Poll, ProxyError, Reporter, WaitError, poll, proxy::tell};
 use crate::{
     engine::{self, Engine, EngineError},
-    model::{Healthcheck, Inspection, State, Test, control::Request},
+    model::{Inspection, State, control::Request},
     plan::{Action, Id, ImageJob, Plan, Until, Wait},
 };
 
@@ -187,21 +187,11 @@ impl Executor<'_> {
         if let Some(verdict) = ended(&seen, &wait.until)? {
             return Ok(verdict);
         }
-        let own = match &wait.until {
-            Until::Healthy(own) => own.as_ref(),
-            _ => None,
-        };
-        let test = match own.map(|check| &check.test) {
-            Some(Test::Inherit) | None => seen.healthcheck.as_ref().map(|check| &check.test),
-            own => own,
-        };
-        if matches!(wait.until, Until::Healthy(_) | Until::Accepting { .. })
-            && let Some(command) = test.and_then(Test::command)
+        let check = seen.healthcheck.as_ref();
+        if let Some(command) = check.and_then(|check| check.test.command())
+            && wait.until != Until::Completed
         {
-            let limit = own
-                .or(seen.healthcheck.as_ref())
-                .and_then(|check: &Healthcheck| check.timeout)
-                .unwrap_or(PROBE);
+            let limit = check.and_then(|check| check.timeout).unwrap_or(PROBE);
             match self.engine.exec(&wait.container, &command, limit).await {
                 Ok(output) if output.code == 0 => {}
                 Ok(output) => {

@@ -16,11 +16,17 @@ pub fn builds(project: &compose::Project) -> BTreeMap<String, BuildSpec> {
     project
         .services
         .iter()
-        .filter_map(|(name, service)| Some((name.clone(), build(project, service.build.as_ref()?, service))))
+        .filter_map(|(name, service)| {
+            Some((name.clone(), build(project, service.build.as_ref()?, service)))
+        })
         .collect()
 }
 
-fn build(project: &compose::Project, build: &compose::Build, service: &compose::Service) -> BuildSpec {
+fn build(
+    project: &compose::Project,
+    build: &compose::Build,
+    service: &compose::Service,
+) -> BuildSpec {
     let context = PathBuf::from(build.context.as_deref().unwrap_or("."));
     let secrets = build.secrets.iter().filter_map(|mount| {
         let object = project.secrets.get(&mount.source)?;
@@ -66,7 +72,9 @@ pub(super) fn hosts(hosts: &compose::Hosts) -> Vec<String> {
     hosts
         .0
         .iter()
-        .flat_map(|(host, addresses)| addresses.iter().map(move |address| format!("{host}:{address}")))
+        .flat_map(|(host, addresses)| {
+            addresses.iter().map(move |address| format!("{host}:{address}"))
+        })
         .collect()
 }
 
@@ -82,7 +90,12 @@ pub(super) fn job(
     let never = service.pull_policy.as_deref() == Some("never");
     let Some((spec, hash)) = build else {
         let reference = service.image.clone().unwrap_or_default();
-        return ImageJob { tag: reference.clone(), pull: (!never).then_some(reference), build: None, platform };
+        return ImageJob {
+            tag: reference.clone(),
+            pull: (!never).then_some(reference),
+            build: None,
+            platform,
+        };
     };
     let short = &hash[..12.min(hash.len())];
     let tag = match &service.image {

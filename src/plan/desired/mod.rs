@@ -6,7 +6,7 @@ mod image;
 mod proxy;
 mod service;
 
-pub use app::{App, app};
+pub use app::{App, Source, app};
 pub use durable::{Durable, durable};
 pub use image::builds;
 pub use proxy::{Proxy, listeners, proxy, routes};

@@ -1,13 +1,17 @@
 //! One Compose service in the engine's terms.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::image::hosts;
 use crate::{
     compose::{self, HealthTest, MountKind, Problem},
     model::{
-        Attachment, Blkio, Device, FileSpec, Gpu, Healthcheck, Logging, Mount, Publish, Resources, Restart,
-        ServiceSpec, Test, Ulimit, labels,
+        Attachment, Blkio, Device, FileSpec, Gpu, Healthcheck, Logging, Mount, Publish, Resources,
+        Restart, ServiceSpec, Test, Ulimit, labels,
     },
     plan::ImageJob,
 };
@@ -83,7 +87,8 @@ pub(super) fn spec(
     let mut mounts: Vec<Mount> =
         service.volumes.iter().filter_map(|own| mount(own, place, problems)).collect();
     mounts.extend(service.tmpfs.iter().map(|text| {
-        let (target, options) = text.split_once(':').map_or((text.as_str(), None), |(t, o)| (t, Some(o.to_owned())));
+        let (target, options) =
+            text.split_once(':').map_or((text.as_str(), None), |(t, o)| (t, Some(o.to_owned())));
         Mount::Tmpfs { target: target.to_owned(), size: None, mode: None, options }
     }));
     let mut files = vec![];
@@ -92,7 +97,15 @@ pub(super) fn spec(
         ("configs", &service.configs, &place.project.configs, ""),
     ] {
         for own in list {
-            file(own, objects.get(&own.source), folder, key, place, (&mut mounts, &mut files), problems);
+            file(
+                own,
+                objects.get(&own.source),
+                folder,
+                key,
+                place,
+                (&mut mounts, &mut files),
+                problems,
+            );
         }
     }
     ServiceSpec {
@@ -172,16 +185,37 @@ pub(super) fn spec(
 /// What envctl does not do yet or on purpose: refused with its place, never skipped.
 fn refuse(service: &compose::Service, place: &Place<'_>, problems: &mut Vec<Problem>) {
     let refused = [
-        ("volumes_from", !service.volumes_from.is_empty(), "name the volumes under `volumes` instead"),
-        ("links", !service.links.is_empty(), "services find each other by name; use `networks.NAME.aliases`"),
+        (
+            "volumes_from",
+            !service.volumes_from.is_empty(),
+            "name the volumes under `volumes` instead",
+        ),
+        (
+            "links",
+            !service.links.is_empty(),
+            "services find each other by name; use `networks.NAME.aliases`",
+        ),
         ("external_links", !service.external_links.is_empty(), "use an external network instead"),
-        ("post_start", !service.post_start.is_empty(), "use `hooks` of envctl.yaml or the image's entrypoint"),
-        ("pre_start", !service.pre_start.is_empty(), "use `hooks` of envctl.yaml or the image's entrypoint"),
-        ("pre_stop", !service.pre_stop.is_empty(), "use `stop_signal` and handle it in the service"),
+        (
+            "post_start",
+            !service.post_start.is_empty(),
+            "use `hooks` of envctl.yaml or the image's entrypoint",
+        ),
+        (
+            "pre_start",
+            !service.pre_start.is_empty(),
+            "use `hooks` of envctl.yaml or the image's entrypoint",
+        ),
+        (
+            "pre_stop",
+            !service.pre_stop.is_empty(),
+            "use `stop_signal` and handle it in the service",
+        ),
     ];
     for (key, present, instead) in refused {
         if present {
-            problems.push(place.problem(key, format!("envctl does not support `{key}`: {instead}")));
+            problems
+                .push(place.problem(key, format!("envctl does not support `{key}`: {instead}")));
         }
     }
     if service.image.is_none() && service.build.is_none() {
@@ -210,13 +244,15 @@ fn healthcheck(own: &compose::Healthcheck) -> Healthcheck {
 /// How long a service may take to get healthy: what its check allows, at least half a minute, at most `most`.
 pub(super) fn limit(check: Option<&Healthcheck>, most: Duration) -> Duration {
     let Some(check) = check else { return most };
-    let each = check.interval.unwrap_or(Duration::from_secs(30)) + check.timeout.unwrap_or(Duration::from_secs(30));
+    let each = check.interval.unwrap_or(Duration::from_secs(30))
+        + check.timeout.unwrap_or(Duration::from_secs(30));
     let allowed = check.start_period.unwrap_or_default() + each * check.retries.unwrap_or(3);
     allowed.max(Duration::from_secs(30)).min(most)
 }
 
 fn restart(service: &compose::Service) -> Restart {
-    if let Some(policy) = service.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref()) {
+    if let Some(policy) = service.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref())
+    {
         let retries = policy.max_attempts.and_then(|n| u32::try_from(n).ok());
         return match policy.condition.as_deref() {
             Some("none") => Restart::No,
@@ -235,9 +271,10 @@ fn restart(service: &compose::Service) -> Restart {
 }
 
 fn expose(service: &compose::Service) -> Vec<String> {
-    let own = service.expose.iter().map(|port| {
-        if port.contains('/') { port.clone() } else { format!("{port}/tcp") }
-    });
+    let own = service
+        .expose
+        .iter()
+        .map(|port| if port.contains('/') { port.clone() } else { format!("{port}/tcp") });
     let published = service.ports.iter().map(|port| format!("{}/{}", port.target, protocol(port)));
     let mut all: Vec<String> = own.chain(published).collect();
     all.sort();
@@ -284,7 +321,12 @@ fn mount(own: &compose::Mount, place: &Place<'_>, problems: &mut Vec<Problem>) -
         }
         MountKind::Tmpfs => {
             let options = own.tmpfs.clone().unwrap_or_default();
-            Some(Mount::Tmpfs { target, size: options.size.map(|size| size.0), mode: options.mode, options: None })
+            Some(Mount::Tmpfs {
+                target,
+                size: options.size.map(|size| size.0),
+                mode: options.mode,
+                options: None,
+            })
         }
         MountKind::Cluster | MountKind::Npipe | MountKind::Image => {
             problems.push(place.problem(
@@ -313,7 +355,10 @@ fn file(
     if object.external {
         problems.push(place.problem(
             key,
-            format!("`{}` is external, which only Swarm has: give it a `file` or an `environment`", own.source),
+            format!(
+                "`{}` is external, which only Swarm has: give it a `file` or an `environment`",
+                own.source
+            ),
         ));
         return;
     }
@@ -361,7 +406,10 @@ fn gpus(service: &compose::Service) -> Vec<Gpu> {
         .unwrap_or_default();
     let gpu = |request: &compose::DeviceRequest, implied: &[&str]| Gpu {
         driver: request.driver.clone(),
-        count: request.count.map(|count| count.0).or_else(|| request.device_ids.is_empty().then_some(-1)),
+        count: request
+            .count
+            .map(|count| count.0)
+            .or_else(|| request.device_ids.is_empty().then_some(-1)),
         device_ids: request.device_ids.clone(),
         capabilities: if request.capabilities.is_empty() {
             implied.iter().map(|&word| word.to_owned()).collect()
@@ -408,10 +456,16 @@ fn resources(service: &compose::Service, deploy: Option<&compose::Deploy>) -> Re
 }
 
 fn blkio(own: &compose::BlkioConfig) -> Blkio {
-    let rates = |list: &[compose::ThrottleDevice]| list.iter().map(|d| (d.path.clone(), d.rate.0)).collect();
+    let rates = |list: &[compose::ThrottleDevice]| {
+        list.iter().map(|d| (d.path.clone(), d.rate.0)).collect()
+    };
     Blkio {
         weight: own.weight,
-        weight_device: own.weight_device.iter().map(|device| (device.path.clone(), device.weight)).collect(),
+        weight_device: own
+            .weight_device
+            .iter()
+            .map(|device| (device.path.clone(), device.weight))
+            .collect(),
         read_bps: rates(&own.device_read_bps),
         write_bps: rates(&own.device_write_bps),
         read_iops: rates(&own.device_read_iops),
@@ -419,7 +473,11 @@ fn blkio(own: &compose::BlkioConfig) -> Blkio {
     }
 }
 
-pub(super) fn attachment(network: String, own: &compose::NetworkAttachment, aliases: Vec<String>) -> Attachment {
+pub(super) fn attachment(
+    network: String,
+    own: &compose::NetworkAttachment,
+    aliases: Vec<String>,
+) -> Attachment {
     let mut all = aliases;
     all.extend(own.aliases.iter().cloned());
     Attachment {
@@ -435,7 +493,9 @@ pub(super) fn attachment(network: String, own: &compose::NetworkAttachment, alia
 }
 
 /// The order in which a service joins its networks: by priority, the highest first, then by name.
-pub(super) fn by_priority(service: &compose::Service) -> Vec<(&String, &compose::NetworkAttachment)> {
+pub(super) fn by_priority(
+    service: &compose::Service,
+) -> Vec<(&String, &compose::NetworkAttachment)> {
     let mut networks: Vec<_> = service.networks.iter().collect();
     networks.sort_by_key(|(name, own)| (-own.priority.unwrap_or(0), (*name).clone()));
     networks
@@ -454,12 +514,11 @@ pub(super) fn publish(port: &compose::Port, offset: u16) -> Publish {
 /// Compose's own labels, for the tools that show stacks by them.
 pub(super) fn compose_labels(
     spec: &mut ServiceSpec,
-    project: &compose::Project,
     compose_project: &str,
     key: &str,
     number: u32,
     service: &compose::Service,
-    files: &[&Path],
+    files: &[PathBuf],
 ) {
     let depends: Vec<String> = service
         .depends_on
@@ -475,7 +534,6 @@ pub(super) fn compose_labels(
         .collect();
     let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
     let list: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    debug_assert!(project.services.contains_key(key));
     for (label, value) in [
         (labels::compose::PROJECT, compose_project.to_owned()),
         (labels::compose::SERVICE, key.to_owned()),
