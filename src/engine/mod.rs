@@ -159,7 +159,3 @@ pub struct LogChunk {
 
 pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogChunk>> + Send>>;
 
-/// Stand-in until the context module lands.
-pub fn context_hash(_: &BuildSpec) -> Result<String> {
-    Ok(String::new())
-}
