@@ -20,7 +20,7 @@ pub enum EngineError {
     NoImage { reference: String },
     #[error("image `{reference}` cannot be pulled: {reason}")]
     Pull { reference: String, reason: String },
-    #[error("image `{tag}` cannot be built: {reason}{}", lines.iter().map(|l| format!("\n    {l}")).collect::<String>())]
+    #[error("image `{tag}` cannot be built: {reason}{}", indented(lines))]
     Build { tag: String, reason: String, lines: Vec<String> },
     #[error("the build context `{}` cannot be read: {reason}", path.display())]
     Context { path: PathBuf, reason: String },
@@ -39,4 +39,8 @@ pub enum EngineError {
     Refused { intention: String, status: u16, reason: String },
     #[error("{intention}: {reason}")]
     Io { intention: String, reason: String },
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| ["\n    ", line]).collect()
 }

@@ -11,8 +11,11 @@ use crate::model::{
     BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec, VolumeSpec,
 };
 
+pub mod context;
+pub mod docker;
 mod error;
 
+pub use context::context_hash;
 pub use error::EngineError;
 
 pub type Result<T> = std::result::Result<T, EngineError>;

@@ -339,11 +339,11 @@ pub struct BuildSpec {
     pub platform: Option<String>,
     pub shm_size: Option<i64>,
     pub ulimits: BTreeMap<String, Ulimit>,
-    /// Further contexts, name to path or reference (BuildKit).
+    /// Further contexts, name to path or reference (`BuildKit`).
     pub contexts: BTreeMap<String, String>,
-    /// Id to content (BuildKit).
+    /// Id to content (`BuildKit`).
     pub secrets: BTreeMap<String, Vec<u8>>,
-    /// `id=socket or key` (BuildKit).
+    /// `id=socket or key` (`BuildKit`).
     pub ssh: Vec<String>,
     pub no_cache: bool,
     pub pull: bool,

@@ -1,0 +1,224 @@
+//! Logins at registries, as `docker login` keeps them.
+
+use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bollard::auth::DockerCredentials;
+use serde::Deserialize;
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+/// The key under which Docker's own registry is kept.
+const DOCKER_IO: &str = "https://index.docker.io/v1/";
+/// Time that a credential helper may take.
+const HELPER: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Config {
+    auths: BTreeMap<String, Auth>,
+    creds_store: Option<String>,
+    cred_helpers: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Auth {
+    #[serde(rename = "auth")]
+    both: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+}
+
+/// What a credential helper answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Secret {
+    username: String,
+    secret: String,
+}
+
+/// The login at one registry, if there is one. The reason, where the file or the helper fails.
+pub(super) async fn of(folder: &Path, registry: &str) -> Result<Option<DockerCredentials>, String> {
+    find(&read(folder)?, registry).await
+}
+
+/// All logins, by registry, for a build that may pull from any. One whose helper fails is left out: the build may not
+/// need it.
+pub(super) async fn all(
+    folder: &Path,
+) -> Result<std::collections::HashMap<String, DockerCredentials>, String> {
+    let config = read(folder)?;
+    let mut logins = std::collections::HashMap::new();
+    for key in config.auths.keys().chain(config.cred_helpers.keys()) {
+        if let Ok(Some(login)) = find(&config, host(key)).await {
+            let key = if host(key) == "docker.io" { DOCKER_IO } else { key };
+            logins.insert(key.to_owned(), login);
+        }
+    }
+    Ok(logins)
+}
+
+fn read(folder: &Path) -> Result<Config, String> {
+    let path = folder.join("config.json");
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
+        Err(error) => return Err(format!("`{}`: {error}", path.display())),
+    };
+    serde_json::from_slice(&text).map_err(|error| format!("`{}`: {error}", path.display()))
+}
+
+async fn find(config: &Config, registry: &str) -> Result<Option<DockerCredentials>, String> {
+    let key = if registry == "docker.io" { DOCKER_IO } else { registry };
+    let helper = config
+        .cred_helpers
+        .iter()
+        .find(|(name, _)| host(name) == registry)
+        .map(|(_, helper)| helper)
+        .or(config.creds_store.as_ref().filter(|store| !store.is_empty()));
+    if let Some(helper) = helper {
+        // A store keeps a login under the name that `docker login` was given.
+        let kept = config.auths.keys().find(|name| host(name) == registry);
+        if let Some(login) = from_helper(helper, kept.map_or(key, String::as_str)).await? {
+            return Ok(Some(login));
+        }
+    }
+    let auth = config.auths.iter().find(|(name, _)| host(name) == registry).map(|(_, auth)| auth);
+    auth.map_or(Ok(None), |auth| from_file(auth, key))
+}
+
+/// `https://index.docker.io/v1/` is `docker.io`; `https://ghcr.io` is `ghcr.io`.
+fn host(key: &str) -> &str {
+    let key = key.trim_start_matches("https://").trim_start_matches("http://");
+    match key.split('/').next().unwrap_or(key) {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        host => host,
+    }
+}
+
+fn from_file(auth: &Auth, key: &str) -> Result<Option<DockerCredentials>, String> {
+    let (mut username, mut password) = (auth.username.clone(), auth.password.clone());
+    if let Some(both) = auth.both.as_deref().filter(|both| !both.is_empty()) {
+        let text = BASE64_STANDARD
+            .decode(both)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| format!("the login of `{key}` is no base64"))?;
+        let (name, secret) = text
+            .split_once(':')
+            .ok_or_else(|| format!("the login of `{key}` is not `name:password`"))?;
+        username = Some(name.to_owned());
+        password = Some(secret.trim_end_matches('\0').to_owned());
+    }
+    let token = auth.identitytoken.clone().filter(|token| !token.is_empty());
+    if username.is_none() && token.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(DockerCredentials {
+        username,
+        password,
+        identitytoken: token,
+        serveraddress: Some(key.to_owned()),
+        ..DockerCredentials::default()
+    }))
+}
+
+/// Asks `docker-credential-{helper} get`. None where it knows no login of this registry.
+async fn from_helper(helper: &str, key: &str) -> Result<Option<DockerCredentials>, String> {
+    let program = format!("docker-credential-{helper}");
+    let failed = |error: &dyn std::fmt::Display| format!("`{program} get`: {error}");
+    let mut child = Command::new(&program)
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|e| failed(&e))?;
+    let run = async {
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(key.as_bytes()).await?;
+        }
+        child.wait_with_output().await
+    };
+    let output = tokio::time::timeout(HELPER, run)
+        .await
+        .map_err(|_| failed(&format!("no answer within {} s", HELPER.as_secs())))?
+        .map_err(|e| failed(&e))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        // The helpers' common word for an unknown registry.
+        return if said.contains("credentials not found") {
+            Ok(None)
+        } else {
+            Err(failed(&said.trim()))
+        };
+    }
+    let secret: Secret = serde_json::from_slice(&output.stdout).map_err(|e| failed(&e))?;
+    let server = Some(key.to_owned());
+    Ok(Some(if secret.username == "<token>" {
+        DockerCredentials {
+            identitytoken: Some(secret.secret),
+            serveraddress: server,
+            ..DockerCredentials::default()
+        }
+    } else {
+        DockerCredentials {
+            username: Some(secret.username),
+            password: Some(secret.secret),
+            serveraddress: server,
+            ..DockerCredentials::default()
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(json: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), json).unwrap();
+        folder
+    }
+
+    async fn name(folder: &Path, registry: &str) -> Option<(String, String)> {
+        let login = of(folder, registry).await.unwrap()?;
+        Some((login.username.unwrap(), login.password.unwrap()))
+    }
+
+    #[tokio::test]
+    async fn logins_are_found_by_registry_however_they_are_spelled() {
+        // me:p:w, you:pw
+        let folder = config(
+            r#"{"auths":{"https://index.docker.io/v1/":{"auth":"bWU6cDp3"},"ghcr.io":{"auth":"eW91OnB3"},"empty.io":{}}}"#,
+        );
+        let pair = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
+        assert_eq!(name(folder.path(), "docker.io").await, pair("me", "p:w"));
+        assert_eq!(name(folder.path(), "ghcr.io").await, pair("you", "pw"));
+        assert_eq!(name(folder.path(), "empty.io").await, None);
+        assert_eq!(name(folder.path(), "quay.io").await, None);
+        let all = all(folder.path()).await.unwrap();
+        assert_eq!(all.len(), 2);
+        assert!(all.contains_key(DOCKER_IO));
+    }
+
+    #[tokio::test]
+    async fn no_file_is_no_login_and_a_broken_one_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(of(folder.path(), "docker.io").await.unwrap().is_none());
+        let folder = config("{");
+        assert!(of(folder.path(), "docker.io").await.unwrap_err().contains("config.json"));
+        let folder = config(r#"{"auths":{"a.io":{"auth":"!"}}}"#);
+        assert!(of(folder.path(), "a.io").await.unwrap_err().contains("a.io"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_helper_is_an_error_that_names_it() {
+        let folder = config(r#"{"credHelpers":{"a.io":"no-such-helper"}}"#);
+        let error = of(folder.path(), "a.io").await.unwrap_err();
+        assert!(error.contains("docker-credential-no-such-helper"), "{error}");
+        assert!(of(folder.path(), "b.io").await.unwrap().is_none());
+    }
+}
