@@ -9,3 +9,4 @@ pub mod model;
 pub mod ops;
 pub mod plan;
 pub mod run;
+pub mod ui;
