@@ -6,7 +6,4 @@ pub mod config;
 pub mod database;
 pub mod engine;
 pub mod model;
-pub mod ops;
-pub mod plan;
-pub mod run;
-pub mod ui;
+pub mod proxy;
