@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    cleanup, completions, credentials, deploy, doctor, durable, history, logs, plan, proxy, rollback, status, switch,
-    test, up,
+    cleanup, completions, credentials, deploy, doctor, durable, history, logs, plan, proxy,
+    rollback, status, switch, test, up,
 };
 use crate::ui::Progress;
 
@@ -61,7 +61,11 @@ impl Command {
     /// Whether the command changes something on the engine, and so ends in order when it is interrupted.
     pub const fn changes(&self) -> bool {
         match self {
-            Self::Up(_) | Self::Deploy(_) | Self::Switch(_) | Self::Rollback(_) | Self::Cleanup(_) => true,
+            Self::Up(_)
+            | Self::Deploy(_)
+            | Self::Switch(_)
+            | Self::Rollback(_)
+            | Self::Cleanup(_) => true,
             Self::Durable(args) => args.changes(),
             _ => false,
         }

@@ -38,13 +38,21 @@ impl Context {
             terminals: Terminals::detect(shell.get("TERM")),
         });
         let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        let folder = global.directory.as_ref().map_or_else(|| folder.clone(), |chosen| folder.join(chosen));
-        Self { ui, shell, cancel: CancellationToken::new(), environment: global.env.clone(), folder }
+        let folder =
+            global.directory.as_ref().map_or_else(|| folder.clone(), |chosen| folder.join(chosen));
+        Self {
+            ui,
+            shell,
+            cancel: CancellationToken::new(),
+            environment: global.env.clone(),
+            folder,
+        }
     }
 
     /// Opens the project; commands that bring something up `make` missing credentials first.
     pub fn project(&self, make: bool) -> Result<Project, CliError> {
-        let (project, written) = ops::open(&self.folder, self.environment.as_deref(), &self.shell, make)?;
+        let (project, written) =
+            ops::open(&self.folder, self.environment.as_deref(), &self.shell, make)?;
         if !written.new.is_empty() {
             let path = project.credentials_file();
             self.ui.say(&format!("made {} in `{}`", written.new.join(", "), path.display()));
@@ -54,7 +62,11 @@ impl Context {
 
     pub async fn engine(&self) -> Result<Docker, CliError> {
         let address = Address::parse(self.shell.engine())?;
-        Ok(Docker::connect(&address, self.shell.docker_config()).await?)
+        let docker = Docker::connect(&address).await?;
+        Ok(match self.shell.docker_config() {
+            Some(folder) => docker.with_logins(folder),
+            None => docker,
+        })
     }
 
     pub fn session<'a>(

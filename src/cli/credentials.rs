@@ -15,7 +15,11 @@ pub fn run(context: &Context, _: &Args) -> Result<Exit, CliError> {
     if project.file.credentials.is_empty() {
         context.ui.say("envctl.yaml lists no `credentials`");
     } else {
-        context.ui.say(&format!("`{}` has {}", path.display(), project.file.credentials.join(", ")));
+        context.ui.say(&format!(
+            "`{}` has {}",
+            path.display(),
+            project.file.credentials.join(", ")
+        ));
     }
     debug_assert!(ops::open(&project.root, None, &context.shell, false).is_ok());
     Ok(Exit::Done)

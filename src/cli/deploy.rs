@@ -40,7 +40,9 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     drop(reporter);
     let text = format!("{} holds release {}", deployed.color, deployed.release);
     let summary = Summary::new(text).plan(&deployed.plan, &deployed.took).took(started.elapsed());
-    context.ui.summary(&summary.previews(deployed.previews.iter().map(|preview| preview.url.clone())));
+    context
+        .ui
+        .summary(&summary.previews(deployed.previews.iter().map(|preview| preview.url.clone())));
     context.ui.hint(&format!("`envctl test {0}`, then `envctl switch {0}`", deployed.color));
     Ok(Exit::Done)
 }

@@ -18,7 +18,8 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
         Ok(report) => (report, Exit::Failed),
         Err(error) if error.exit() == Exit::Unreachable => {
             let mend = error.hints().into_iter().next();
-            let finding = Finding { what: "engine".to_owned(), good: false, detail: error.to_string(), mend };
+            let finding =
+                Finding { what: "engine".to_owned(), good: false, detail: error.to_string(), mend };
             (Report::of(vec![finding]), Exit::Unreachable)
         }
         Err(error) => return Err(error),

@@ -59,7 +59,9 @@ impl Args {
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     match &args.command {
         Command::Up { apply, waits } => up(context, *apply, *waits).await,
-        Command::Down { volumes, confirm, waits } => down(context, *volumes, confirm.as_deref(), *waits).await,
+        Command::Down { volumes, confirm, waits } => {
+            down(context, *volumes, confirm.as_deref(), *waits).await
+        }
         Command::Status { json } => status(context, *json).await,
         Command::Logs(args) => logs::durable(context, args).await,
         Command::Shell { service } => shell(context, service.as_deref()).await,
@@ -75,7 +77,11 @@ async fn up(context: &Context, apply: bool, waits: Waits) -> Result<Exit, CliErr
     let up = ops::durable_up(&session, apply).await?;
     drop(reporter);
     say_differences(context, &up.differences);
-    let names: Vec<String> = up.services.iter().map(|service| format!("{} ({})", service.service, service.state)).collect();
+    let names: Vec<String> = up
+        .services
+        .iter()
+        .map(|service| format!("{} ({})", service.service, service.state))
+        .collect();
     let verb = if up.plan.is_empty() { "was up already" } else { "is up" };
     let took = words::duration(started.elapsed());
     context.ui.say(&format!("the durable layer {verb}: {} ({took})", names.join(", ")));
@@ -91,14 +97,22 @@ pub fn say_differences(context: &Context, differences: &[Difference]) {
     }
 }
 
-async fn down(context: &Context, volumes: bool, confirm: Option<&str>, waits: Waits) -> Result<Exit, CliError> {
+async fn down(
+    context: &Context,
+    volumes: bool,
+    confirm: Option<&str>,
+    waits: Waits,
+) -> Result<Exit, CliError> {
     let project = context.project(true)?;
     let environment = &project.names.environment;
     if volumes {
         let sure = match (confirm, context.ui.prompt()) {
             (Some(name), _) => name == environment,
             (None, Some(prompt)) => {
-                let question = format!("all data of `{environment}` of `{}` will be deleted.", project.names.project);
+                let question = format!(
+                    "all data of `{environment}` of `{}` will be deleted.",
+                    project.names.project
+                );
                 prompt.confirm_by_name(&question, environment).await
             }
             (None, None) => {
@@ -108,7 +122,9 @@ async fn down(context: &Context, volumes: bool, confirm: Option<&str>, waits: Wa
             }
         };
         if !sure {
-            return Err(CliError::Usage(format!("that is not `{environment}`: nothing was deleted")));
+            return Err(CliError::Usage(format!(
+                "that is not `{environment}`: nothing was deleted"
+            )));
         }
     }
     let engine = context.engine().await?;
@@ -135,7 +151,15 @@ async fn status(context: &Context, json: bool) -> Result<Exit, CliError> {
     }
     let rows: Vec<[String; 5]> = services
         .iter()
-        .map(|s| [s.service.clone(), s.state.clone(), s.image.clone(), s.ports.join(", "), s.volumes.join(", ")])
+        .map(|s| {
+            [
+                s.service.clone(),
+                s.state.clone(),
+                s.image.clone(),
+                s.ports.join(", "),
+                s.volumes.join(", "),
+            ]
+        })
         .collect();
     context.ui.table(&["SERVICE", "STATE", "IMAGE", "PORTS", "VOLUMES"], &rows);
     say_differences(context, &differences);
@@ -157,6 +181,8 @@ async fn shell(context: &Context, service: Option<&str>) -> Result<Exit, CliErro
     match status {
         Ok(status) if status.success() => Ok(Exit::Done),
         Ok(_) => Ok(Exit::Failed),
-        Err(error) => Err(CliError::Program { program: "docker".to_owned(), reason: error.to_string() }),
+        Err(error) => {
+            Err(CliError::Program { program: "docker".to_owned(), reason: error.to_string() })
+        }
     }
 }

@@ -41,9 +41,10 @@ impl CliError {
         };
         match error {
             OpsError::Config(ConfigError::File(_)) => Exit::Failed,
-            OpsError::Config(_) | OpsError::Problems(_) | OpsError::NoDurableLayer | OpsError::NoService { .. } => {
-                Exit::Usage
-            }
+            OpsError::Config(_)
+            | OpsError::Problems(_)
+            | OpsError::NoDurableLayer
+            | OpsError::NoService { .. } => Exit::Usage,
             OpsError::Engine(error) => engine(error),
             OpsError::Proxy(error) => talk(error),
             OpsError::Failed { failure, .. } => match &failure.source {
@@ -51,7 +52,9 @@ impl CliError {
                 RunError::Engine(error) => engine(error),
                 RunError::Proxy(error) => talk(error),
             },
-            OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => Exit::Unhealthy,
+            OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
+                Exit::Unhealthy
+            }
             OpsError::Locked { .. } => Exit::Locked,
             OpsError::Interrupted => Exit::Interrupted,
             OpsError::Conflict(_)
@@ -77,9 +80,9 @@ impl CliError {
             }
             OpsError::Engine(error) => engine_hints(error),
             OpsError::Conflict(conflict) => conflict_hints(conflict),
-            OpsError::Proxy(ProxyError::NotHealthy { .. }) => {
-                one("the live color still serves; `envctl logs` shows the service, `envctl deploy` brings up a fresh stack")
-            }
+            OpsError::Proxy(ProxyError::NotHealthy { .. }) => one(
+                "the live color still serves; `envctl logs` shows the service, `envctl deploy` brings up a fresh stack",
+            ),
             OpsError::Failed { failure, color } => {
                 let mut hints = match &failure.source {
                     RunError::Engine(error) => engine_hints(error),
@@ -95,7 +98,9 @@ impl CliError {
                 hints
             }
             OpsError::TestsFailed { color, .. } => {
-                vec![format!("the live color is untouched; `envctl logs {color}` shows the new one")]
+                vec![format!(
+                    "the live color is untouched; `envctl logs {color}` shows the new one"
+                )]
             }
             OpsError::Locked { holder } => {
                 let job = holder.job.as_ref().map(|job| format!(", job {job}")).unwrap_or_default();
@@ -103,9 +108,13 @@ impl CliError {
                     "`--lock-wait 10m` waits longer; a holder that died is taken over by itself{job}"
                 )]
             }
-            OpsError::NothingToRollBack { .. } => one("deploy the revision you want back: `git checkout …`, `envctl up`"),
+            OpsError::NothingToRollBack { .. } => {
+                one("deploy the revision you want back: `git checkout …`, `envctl up`")
+            }
             OpsError::NothingLive => one("`envctl up` brings everything up"),
-            OpsError::Interrupted => one("what was done stands; running the command again goes on from here"),
+            OpsError::Interrupted => {
+                one("what was done stands; running the command again goes on from here")
+            }
             _ => vec![],
         }
     }
@@ -113,7 +122,9 @@ impl CliError {
 
 const fn engine(error: &EngineError) -> Exit {
     match error {
-        EngineError::Unreachable { .. } | EngineError::Denied { .. } | EngineError::TooOld { .. } => Exit::Unreachable,
+        EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
+        | EngineError::TooOld { .. } => Exit::Unreachable,
         _ => Exit::Failed,
     }
 }
@@ -132,7 +143,9 @@ fn engine_hints(error: &EngineError) -> Vec<String> {
         EngineError::Unreachable { .. } => one(
             "is Docker running? `systemctl start docker`, or on a machine without one: scripts/engine; DOCKER_HOST names another",
         ),
-        EngineError::Denied { .. } => one("`sudo usermod -aG docker $USER` and a new login, or run as root"),
+        EngineError::Denied { .. } => {
+            one("`sudo usermod -aG docker $USER` and a new login, or run as root")
+        }
         EngineError::TooOld { .. } => one("envctl needs Docker Engine 20.10 or later"),
         EngineError::Pull { .. } | EngineError::NoImage { .. } => one(
             "`docker login` where the registry asks for it; a `build:` beside the `image:` is used when it cannot be pulled",
@@ -140,12 +153,18 @@ fn engine_hints(error: &EngineError) -> Vec<String> {
         EngineError::PortTaken { port, .. } => vec![format!(
             "`ss -ltnp 'sport = :{port}'` names who holds it; the environment's env_file or envctl.yaml sets another"
         )],
-        EngineError::DiskFull { .. } => one("`envctl cleanup` removes the idle color and unused images; `docker system df` shows the rest"),
-        EngineError::NoSubnet { .. } => one("`docker network ls` shows what uses them; remove networks that nothing needs"),
-        EngineError::NoBindSource { .. } => {
-            one("bind sources are looked up on the engine's host: with a remote engine or Docker-in-Docker the path has to be there")
+        EngineError::DiskFull { .. } => one(
+            "`envctl cleanup` removes the idle color and unused images; `docker system df` shows the rest",
+        ),
+        EngineError::NoSubnet { .. } => {
+            one("`docker network ls` shows what uses them; remove networks that nothing needs")
         }
-        EngineError::NameTaken { name, .. } => vec![format!("`docker inspect {name}` shows whose it is; envctl never removes what is not its own")],
+        EngineError::NoBindSource { .. } => one(
+            "bind sources are looked up on the engine's host: with a remote engine or Docker-in-Docker the path has to be there",
+        ),
+        EngineError::NameTaken { name, .. } => vec![format!(
+            "`docker inspect {name}` shows whose it is; envctl never removes what is not its own"
+        )],
         _ => vec![],
     }
 }
@@ -159,9 +178,15 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         Conflict::PortHeld { holder, .. } => vec![format!(
             "`docker stop {holder}`, or another port in the environment's env_file or envctl.yaml"
         )],
-        Conflict::NoDurable { .. } => vec!["`envctl durable up` brings it up, `envctl up` everything".to_owned()],
-        Conflict::NoExternal { kind, name } => vec![format!("`docker {kind} create {name}`, or take `external` away")],
-        Conflict::Live { color } => vec![format!("the idle one is {}: leave the color out", color.other())],
+        Conflict::NoDurable { .. } => {
+            vec!["`envctl durable up` brings it up, `envctl up` everything".to_owned()]
+        }
+        Conflict::NoExternal { kind, name } => {
+            vec![format!("`docker {kind} create {name}`, or take `external` away")]
+        }
+        Conflict::Live { color } => {
+            vec![format!("the idle one is {}: leave the color out", color.other())]
+        }
         Conflict::NoRelease { color } => vec![format!("`envctl deploy {color}` brings one up")],
         Conflict::TestsFailed { color, .. } => vec![format!(
             "`envctl test {color}` shows what failed; `--force` switches all the same, and the history keeps that"

@@ -61,7 +61,8 @@ async fn show(
     let session = context.session(&engine, &project, &(), None);
     let targets = ops::log_targets(&session, durable, color, services).await?;
     let width = targets.iter().map(|target| target.name.len()).max().unwrap_or(0);
-    let options = LogOptions { follow: which.follow, tail: Some(which.tail), ..LogOptions::default() };
+    let options =
+        LogOptions { follow: which.follow, tail: Some(which.tail), ..LogOptions::default() };
     let mut all = stream::SelectAll::new();
     for target in &targets {
         let log = engine.logs(&target.container, &options).await?;

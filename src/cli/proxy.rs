@@ -36,12 +36,17 @@ pub fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
 }
 
 fn options(shell: &Shell) -> Result<Options, CliError> {
-    fn json<T: serde::de::DeserializeOwned>(shell: &Shell, name: &str, default: &str) -> Result<T, CliError> {
+    fn json<T: serde::de::DeserializeOwned>(
+        shell: &Shell,
+        name: &str,
+        default: &str,
+    ) -> Result<T, CliError> {
         serde_json::from_str(shell.get(name).unwrap_or(default))
             .map_err(|error| CliError::Usage(format!("{name}: {error}")))
     }
     let listeners: Vec<Listener> = json(shell, "ENVCTL_LISTENERS", "[]")?;
-    let mut options = Options::new(listeners, STATE.into(), CA.into(), Ipv4Addr::UNSPECIFIED.into());
+    let mut options =
+        Options::new(listeners, STATE.into(), CA.into(), Ipv4Addr::UNSPECIFIED.into());
     options.names = json(shell, "ENVCTL_CERTIFICATE_NAMES", "[]")?;
     Ok(options)
 }

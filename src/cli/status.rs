@@ -29,7 +29,9 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
 }
 
 fn show(context: &Context, status: &Status) {
-    let live = status.live.map_or_else(|| "nothing is live".to_owned(), |color| format!("{color} is live"));
+    let live = status
+        .live
+        .map_or_else(|| "nothing is live".to_owned(), |color| format!("{color} is live"));
     let since = status.switched.as_ref().map(|time| format!(" since {time}")).unwrap_or_default();
     context.ui.data(&format!("{} {}: {live}{since}\n", status.project, status.environment));
     for address in &status.addresses {
@@ -37,14 +39,29 @@ fn show(context: &Context, status: &Status) {
     }
     context.ui.data("\n");
     let mut rows: Vec<[String; 4]> = vec![];
-    let version = status.proxy.version.as_deref().map(|version| format!("envctl {version}")).unwrap_or_default();
+    let version = status
+        .proxy
+        .version
+        .as_deref()
+        .map(|version| format!("envctl {version}"))
+        .unwrap_or_default();
     rows.push(["proxy".to_owned(), String::new(), status.proxy.state.clone(), version]);
     for service in &status.durable {
-        rows.push(["durable".to_owned(), service.service.clone(), service.state.clone(), service.image.clone()]);
+        rows.push([
+            "durable".to_owned(),
+            service.service.clone(),
+            service.state.clone(),
+            service.image.clone(),
+        ]);
     }
     for (color, stack) in &status.colors {
         for service in &stack.services {
-            rows.push([color.to_string(), service.service.clone(), service.state.clone(), service.image.clone()]);
+            rows.push([
+                color.to_string(),
+                service.service.clone(),
+                service.state.clone(),
+                service.image.clone(),
+            ]);
         }
     }
     context.ui.table(&["LAYER", "SERVICE", "STATE", "IMAGE"], &rows);
@@ -56,8 +73,14 @@ fn show(context: &Context, status: &Status) {
             None => "not tested",
         };
         let release = stack.release.as_deref().unwrap_or("no release: a deployment did not end");
-        let revision = stack.revision.as_deref().map(|text| format!(", revision {}", &text[..10.min(text.len())]));
-        context.ui.data(&format!("\n{color} ({word}): {release}{}, {tested}\n", revision.unwrap_or_default()));
+        let revision = stack
+            .revision
+            .as_deref()
+            .map(|text| format!(", revision {}", &text[..10.min(text.len())]));
+        context.ui.data(&format!(
+            "\n{color} ({word}): {release}{}, {tested}\n",
+            revision.unwrap_or_default()
+        ));
         for preview in &stack.previews {
             context.ui.data(&format!("  {}\n", preview.url));
         }
@@ -66,7 +89,10 @@ fn show(context: &Context, status: &Status) {
         }
     }
     if let Some(holder) = &status.lock {
-        context.ui.data(&format!("\nunder way: `{}` of {} since {}\n", holder.what, holder.who, holder.since));
+        context.ui.data(&format!(
+            "\nunder way: `{}` of {} since {}\n",
+            holder.what, holder.who, holder.since
+        ));
     }
 }
 
@@ -82,6 +108,9 @@ pub fn draining(draining: &Draining) -> String {
     .filter(|(number, _)| *number > 0)
     .map(|(number, noun)| words::count(usize::try_from(number).unwrap_or(usize::MAX), noun))
     .collect();
-    parts.push(format!("{} left", words::duration(std::time::Duration::from_millis(draining.left_ms))));
+    parts.push(format!(
+        "{} left",
+        words::duration(std::time::Duration::from_millis(draining.left_ms))
+    ));
     parts.join(", ")
 }

@@ -45,7 +45,9 @@ pub fn show(context: &Context, switched: &Switched, json: bool) {
         context.ui.say(&format!("{to} is live already: release {release}"));
         return;
     }
-    context.ui.say(&format!("{to} is live: release {release} ({})", words::duration(switched.took)));
+    context
+        .ui
+        .say(&format!("{to} is live: release {release} ({})", words::duration(switched.took)));
     if let Some(draining) = switched.draining.filter(|draining| !draining.is_empty()) {
         context.ui.say(&format!("{} drains: {}", to.other(), super::status::draining(&draining)));
     }

@@ -33,7 +33,8 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     match (deployed, switched) {
         (Some(deployed), Some(switched)) => {
             let text = format!("{} is live: release {}", switched.to, switched.release);
-            let summary = Summary::new(text).plan(&deployed.plan, &deployed.took).took(started.elapsed());
+            let summary =
+                Summary::new(text).plan(&deployed.plan, &deployed.took).took(started.elapsed());
             context.ui.summary(&summary.previews(urls));
         }
         _ => {

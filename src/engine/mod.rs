@@ -161,4 +161,3 @@ pub struct LogChunk {
 }
 
 pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogChunk>> + Send>>;
-

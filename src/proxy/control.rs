@@ -54,12 +54,13 @@ impl Control {
         let result = match request {
             Request::Status => Ok(self.status()),
             Request::Put { color, stack, drain_ms } => self.put(color, stack, drain_ms).await,
-            Request::Switch { to, record, health } => self.switch(to, record, health).await,
+            Request::Switch { to, health } => self.switch(to, health).await,
             Request::Forget { color } => self.forget(color).await,
             Request::Tested { color, release, result } => {
                 self.tested(color, &release, result).await
             }
             Request::Drained { color, wait_ms } => Ok(self.drained(color, wait_ms).await),
+            Request::Probe { host, port } => Ok(self.probe(&host, port).await),
             Request::Record(record) => self.record(&record),
             Request::History { limit } => {
                 self.store.history(limit).map(Answer::History).map_err(|error| error.to_string())
@@ -182,15 +183,7 @@ impl Control {
         Ok(())
     }
 
-    async fn switch(
-        &self,
-        to: Color,
-        record: Option<Record>,
-        health: bool,
-    ) -> Result<Answer, String> {
-        if let Some(record) = &record {
-            check_name(record)?;
-        }
+    async fn switch(&self, to: Color, health: bool) -> Result<Answer, String> {
         let _one = self.changing.lock().await;
         let before = self.shared.snapshot.load_full();
         let Some(side) = before.side(to) else {
@@ -223,11 +216,6 @@ impl Control {
                 kept.drains.insert(from, drain);
             }
         }
-        if let Some(record) = record
-            && let Err(error) = self.store.record(&record)
-        {
-            tracing::warn!(%error, "the switch is done, and is missing in the history");
-        }
         Ok(Answer::Switched { from, to, draining })
     }
 
@@ -251,6 +239,16 @@ impl Control {
             result.map_err(|error| (String::from("?"), error.to_string()))??;
         }
         Ok(())
+    }
+
+    async fn probe(&self, host: &str, port: u16) -> Answer {
+        let connect = timeout(self.shared.limits.health_time, TcpStream::connect((host, port)));
+        let reason = match connect.await {
+            Ok(Ok(_)) => return Answer::Done,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no connection in time".to_owned(),
+        };
+        Answer::NotHealthy { target: format!("{host}:{port}"), reason }
     }
 
     async fn drained(&self, color: Color, wait_ms: u64) -> Answer {

@@ -123,7 +123,7 @@ impl Stage {
     }
 
     pub async fn switch(&self, to: Color) -> Draining {
-        match self.ask(Ask::Switch { to, record: None, health: true }).await {
+        match self.ask(Ask::Switch { to, health: true }).await {
             Answer::Switched { draining, .. } => draining,
             other => panic!("{other:?}"),
         }

@@ -144,7 +144,7 @@ async fn a_color_whose_target_refuses_does_not_become_live() {
     let address = green.address;
     drop(green);
     super::stage::eventually(async || tokio::net::TcpStream::connect(address).await.is_err()).await;
-    match stage.ask(Ask::Switch { to: Green, record: None, health: true }).await {
+    match stage.ask(Ask::Switch { to: Green, health: true }).await {
         Answer::NotHealthy { target, reason } => {
             assert_eq!(target, address.to_string());
             assert!(reason.contains("refused"), "{reason}");
@@ -152,7 +152,7 @@ async fn a_color_whose_target_refuses_does_not_become_live() {
         other => panic!("{other:?}"),
     }
     assert_eq!(get(stage.live(), "/").await.text, "blue");
-    let answer = stage.ask(Ask::Switch { to: Green, record: None, health: false }).await;
+    let answer = stage.ask(Ask::Switch { to: Green, health: false }).await;
     assert!(matches!(answer, Answer::Switched { from: Some(Blue), to: Green, .. }), "{answer:?}");
     let got = get(stage.live(), "/").await;
     assert_eq!(got.status, 502);
@@ -165,7 +165,7 @@ async fn a_switch_to_the_live_color_changes_nothing() {
     let (stage, _blue, _green) = two().await;
     stage.switch(Blue).await;
     let since = stage.status().await.routing.switched;
-    let answer = stage.ask(Ask::Switch { to: Blue, record: None, health: true }).await;
+    let answer = stage.ask(Ask::Switch { to: Blue, health: true }).await;
     assert!(matches!(answer, Answer::Switched { from: Some(Blue), to: Blue, .. }), "{answer:?}");
     assert_eq!(stage.status().await.routing.switched, since);
 }

@@ -47,7 +47,7 @@ fn wait(container: String) -> Action {
     Action::Await(Box::new(Wait {
         service: container.clone(),
         container,
-        until: Until::Running,
+        until: Until::Healthy,
         limit: Duration::from_secs(60),
     }))
 }
