@@ -558,11 +558,6 @@ impl<'n> de::VariantAccess<'n> for VariantValue<'_, 'n> {
     }
 }
 
-/// Reads a port number.
-pub fn port<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
-    u16::deserialize(from)
-}
-
 /// Reads a size that is not below zero.
 pub fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ByteSize>, D::Error> {
     let size = Option::<ByteSize>::deserialize(from)?;
