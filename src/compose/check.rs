@@ -29,11 +29,6 @@ pub fn project(project: &Project) -> Problems {
     }
     for (name, secret) in &project.secrets {
         object(project, "secrets", name, secret, &["file", "environment"], &mut problems);
-        if !secret.external && secret.driver.is_some() && file_or_variable(secret) == 0 {
-            problems.push(
-                project.problem(&["secrets", name], "one of `file`, `environment` must be set"),
-            );
-        }
     }
     for (name, config) in &project.configs {
         let keys = &["file", "environment", "content"];
@@ -110,9 +105,7 @@ fn object(
         problems.push(project.problem(&[section, name, "driver"], "unknown key `driver`"));
     } else if set > 1 {
         problems.push(project.problem(&[section, name], format!("only one of {all} can be set")));
-    } else if set == 0 && object.driver.is_none() && !says_external {
-        problems.push(project.problem(&[section, name], format!("one of {all} must be set")));
-    } else if set == 0 && section == "secrets" && object.driver.is_none() && !object.external {
+    } else if set == 0 && !(object.external || (says_external && section == "configs")) {
         problems.push(project.problem(&[section, name], format!("one of {all} must be set")));
     }
 }
@@ -366,12 +359,10 @@ fn cycle(project: &Project, problems: &mut Problems) {
                 }
             }
             let Some((name, next)) = path.last_mut() else { break };
-            match next.pop() {
-                Some(other) => enter = Some(other),
-                None => {
-                    done.insert(*name, true);
-                    path.pop();
-                }
+            enter = next.pop();
+            if enter.is_none() {
+                done.insert(*name, true);
+                path.pop();
             }
         }
     }

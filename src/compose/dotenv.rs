@@ -159,14 +159,11 @@ impl<'t> Reader<'t> {
                 cause,
             })
         };
-        let quote = match self.rest.as_bytes().first() {
-            Some(quote @ (b'"' | b'\'')) => *quote,
-            _ => {
-                let end = self.rest.find('\n').unwrap_or(self.rest.len());
-                let value = self.advance(end);
-                let value = value.split_once(" #").map_or(value, |(value, _)| value);
-                return expand(value.trim_end());
-            }
+        let Some(quote @ (b'"' | b'\'')) = self.rest.as_bytes().first().copied() else {
+            let end = self.rest.find('\n').unwrap_or(self.rest.len());
+            let value = self.advance(end);
+            let value = value.split_once(" #").map_or(value, |(value, _)| value);
+            return expand(value.trim_end());
         };
         let unterminated = DotenvError::Unterminated { line, key: key.to_owned() };
         let (value, length) = quoted(&self.rest[1..], quote).ok_or(unterminated)?;
@@ -218,12 +215,11 @@ fn unescape(text: &str) -> String {
             Some(b'0') => {
                 let digits = after[1..].bytes().take(3).take_while(u8::is_ascii_digit).count();
                 let code = u8::from_str_radix(&after[1..=digits], 8).ok().filter(|_| digits == 3);
-                match code {
-                    Some(code) => out.push(char::from(code)),
-                    None => {
-                        out.push('\\');
-                        out.push_str(&after[1..=digits]);
-                    }
+                if let Some(code) = code {
+                    out.push(char::from(code));
+                } else {
+                    out.push('\\');
+                    out.push_str(&after[1..=digits]);
                 }
                 rest = &after[digits + 1..];
                 continue;

@@ -68,21 +68,23 @@ fn env_file(
     file: &EnvFile,
     variables: &mut IndexMap<String, String>,
     lookup: dotenv::Lookup,
-) -> Result<(), Problem> {
+) -> Result<(), Problems> {
     let path = Path::new(&file.path);
     if !file.required && !path.exists() {
         return Ok(());
     }
     let text = read_text(path)?;
     match file.format.as_deref() {
-        None | Some("" | ".env") => {
-            dotenv::parse(&text, variables, lookup).map_err(|error| env_problem(path, &error))
-        }
+        None | Some("" | ".env") => dotenv::parse(&text, variables, lookup)
+            .map_err(|error| env_problem(path, &error).into()),
         Some("raw") => {
             dotenv::parse_raw(&text, variables, lookup);
             Ok(())
         }
-        Some(other) => Err(Problem::of_file(path, format!("there is no format `{other}`: raw?"))),
+        Some(other) => {
+            let message = format!("there is no format `{other}`, only `raw`");
+            Err(Problem::of_file(path, message).into())
+        }
     }
 }
 
@@ -93,7 +95,8 @@ fn labels(service: &mut Service) -> Vec<(usize, String)> {
     for (index, file) in std::mem::take(&mut service.label_file).into_iter().enumerate() {
         let path = Path::new(&file);
         let result = read_text(path).and_then(|text| {
-            dotenv::parse(&text, &mut all, &|_| None).map_err(|error| env_problem(path, &error))
+            dotenv::parse(&text, &mut all, &|_| None)
+                .map_err(|error| env_problem(path, &error).into())
         });
         if let Err(cause) = result {
             wrong.push((index, cause.to_string()));

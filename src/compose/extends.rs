@@ -20,7 +20,7 @@ const MAX_CHAIN: usize = 50;
 /// A file whose services may be extended.
 #[derive(Clone)]
 pub struct Services {
-    pub services: Rc<Map>,
+    pub map: Rc<Map>,
     pub path: PathBuf,
     /// What `extends.file` is relative to.
     pub folder: PathBuf,
@@ -41,14 +41,14 @@ pub fn apply(
         return;
     }
     let file = Services {
-        services: Rc::new(services.clone()),
+        map: Rc::new(services.clone()),
         path: path.to_owned(),
         folder: folder.to_owned(),
     };
-    let mut resolved = Map::with_capacity(file.services.len());
-    for name in file.services.keys() {
-        let mut resolver = Resolver { loader, environment, chain: vec![] };
-        let service = resolver.service(&file, name);
+    let mut resolved = Map::with_capacity(file.map.len());
+    for name in file.map.keys() {
+        let mut chain = Resolver { loader, environment, chain: vec![] };
+        let service = chain.service(&file, name);
         resolved.insert(name.clone(), service);
     }
     if let Some(services) = document.get_mut("services") {
@@ -65,7 +65,7 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     /// The service with all that it extends merged in.
     fn service(&mut self, file: &Services, name: &str) -> Node {
-        let Some(mut service) = file.services.get(name).cloned() else { return Node::default() };
+        let Some(mut service) = file.map.get(name).cloned() else { return Node::default() };
         let Some(extends) = service.as_map_mut().and_then(|map| map.shift_remove("extends")) else {
             return service;
         };
@@ -129,10 +129,9 @@ impl Resolver<'_> {
                 self.loader.extended_file(&found, self.environment, node.at, path)?
             }
         };
-        if !other.services.contains_key(&name) {
-            let near =
-                crate::base::words::nearest(&name, other.services.keys().map(String::as_str))
-                    .map(|near| format!("did you mean `{near}`?"));
+        if !other.map.contains_key(&name) {
+            let near = crate::base::words::nearest(&name, other.map.keys().map(String::as_str))
+                .map(|near| format!("did you mean `{near}`?"));
             let message =
                 format!("there is no service `{name}` in {}", self.loader.shown(&other.path));
             self.loader.wrong_with_hint(extends.at, path, message, near);

@@ -1,5 +1,7 @@
 //! Interpolation of a whole tree: every text but the keys.
 
+use std::fmt::Write as _;
+
 use indexmap::IndexMap;
 
 use super::{
@@ -33,14 +35,10 @@ impl Walk<'_> {
         let length = self.path.len();
         let at = node.at;
         match &mut node.value {
-            Value::Text(text) => {
-                if text.contains('$') {
-                    self.expand(text, at);
-                }
-            }
+            Value::Text(text) if text.contains('$') => self.expand(text, at),
             Value::List(list) => {
                 for (index, entry) in list.iter_mut().enumerate() {
-                    self.path.push_str(&format!("[{index}]"));
+                    let _ = write!(self.path, "[{index}]");
                     self.visit(entry);
                     self.path.truncate(length);
                 }

@@ -200,9 +200,9 @@ impl Loader {
             let file = self.files.add(Path::new(&self.shown(path)), text.clone());
             yaml::parse(&self.files, file, &text)
         });
-        found.unwrap_or_else(|problem| {
+        found.unwrap_or_else(|problems| {
             self.unreadable = true;
-            self.problems.push(problem);
+            problems.0.into_iter().for_each(|problem| self.problems.push(problem));
             vec![]
         })
     }
@@ -235,7 +235,7 @@ impl Loader {
             Some(Node { value: Value::Map(services), .. }) => services,
             _ => Map::new(),
         };
-        let services = Services { services: Rc::new(services), path: path.to_owned(), folder };
+        let services = Services { map: Rc::new(services), path: path.to_owned(), folder };
         self.extended.insert(path.to_owned(), Some(services.clone()));
         Some(services)
     }
@@ -253,7 +253,7 @@ impl Loader {
             let result = read_text(path).and_then(|text| {
                 let known = |name: &str| environment.get(name).cloned();
                 dotenv::parse(&text, &mut variables, &known)
-                    .map_err(|error| env_problem(Path::new(&self.shown(path)), &error))
+                    .map_err(|error| env_problem(Path::new(&self.shown(path)), &error).into())
             });
             if let Err(problem) = result {
                 let message = format!("the environment file {problem}");
@@ -364,15 +364,15 @@ pub fn absolute(path: &Path) -> PathBuf {
 }
 
 /// The text of a file that is to be YAML or an environment file.
-pub fn read_text(path: &Path) -> Result<String, Problem> {
+pub fn read_text(path: &Path) -> Result<String, Problems> {
     let metadata =
         std::fs::metadata(path).map_err(|error| Problem::of_file(path, reason(&error)))?;
     if metadata.len() > yaml::MAX_BYTES as u64 {
         let message = format!("is larger than {} MiB", yaml::MAX_BYTES >> 20);
-        return Err(Problem::of_file(path, message));
+        return Err(Problem::of_file(path, message).into());
     }
     crate::base::files::read_text(path)
-        .map_err(|error| Problem::of_file(path, reason(&error.source)))
+        .map_err(|error| Problem::of_file(path, reason(&error.source)).into())
 }
 
 fn reason(error: &std::io::Error) -> String {
@@ -441,8 +441,8 @@ fn drop_nulls(model: &mut Node) {
     for service in services.into_iter().flat_map(IndexMap::values_mut) {
         let Some(service) = service.as_map_mut() else { continue };
         service.retain(|key, node| {
-            !(node.is_null() && matches!(key.as_str(), "command" | "entrypoint" | "deploy" | "pid"))
-                && !is_nothing(key, node)
+            let may_be_null = matches!(key.as_str(), "command" | "entrypoint" | "deploy" | "pid");
+            !(is_nothing(key, node) || may_be_null && node.is_null())
         });
         if let Some(build) = service.get_mut("build").and_then(Node::as_map_mut) {
             build.retain(|key, node| !is_nothing(key, node));

@@ -122,11 +122,10 @@ fn substitute(
     let value = value.unwrap_or_default();
     let mut word = |word: &str| expand_at(word, lookup, undefined, depth + 1);
     match operator.as_bytes().first() {
-        Some(b'-') if is_set => Ok(Some(value)),
+        Some(b'-' | b'?') if is_set => Ok(Some(value)),
         Some(b'-') => word(&operator[1..]).map(Some),
         Some(b'+') if is_set => word(&operator[1..]).map(Some),
         Some(b'+') => Ok(Some(value)),
-        Some(b'?') if is_set => Ok(Some(value)),
         Some(b'?') => {
             let reason = word(&operator[1..])?;
             Err(TemplateError::Required { variable: name.to_owned(), reason })

@@ -8,7 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::{
     node::{Map, Mark, Node, Value},
-    problem::{Files, Place, Problem},
+    problem::{Files, Place, Problem, Problems},
     scalar,
 };
 
@@ -20,10 +20,10 @@ const MAX_DEPTH: usize = 100;
 const MAX_ALIASED: usize = 100_000;
 
 /// The documents of a file that is already in `files`; empty documents are left out.
-pub fn parse(files: &Files, file: u32, text: &str) -> Result<Vec<Node>, Problem> {
+pub fn parse(files: &Files, file: u32, text: &str) -> Result<Vec<Node>, Problems> {
     if text.len() > MAX_BYTES {
         let message = format!("is larger than {} MiB", MAX_BYTES >> 20);
-        return Err(Problem::of_file(files.path(file), message));
+        return Err(Problem::of_file(files.path(file), message).into());
     }
     let mut builder = Builder { file, ..Builder::default() };
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));

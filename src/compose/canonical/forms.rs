@@ -75,19 +75,15 @@ pub fn texts(node: &mut Node, path: &str, context: &mut Context) {
 }
 
 fn scalar(node: &mut Node, path: &str, context: &mut Context) {
-    match node.scalar_text() {
-        Some(text) => node.value = Value::Text(text),
-        None => {
-            let found = node.describe();
-            context.wrong(
-                node,
-                path,
-                format!("expected a text, a number, true or false, or nothing, found {found}"),
-            );
-            // One problem is enough of it.
-            node.value = Value::Text(String::new());
-        }
-    }
+    let text = node.scalar_text().unwrap_or_else(|| {
+        let found = node.describe();
+        let message =
+            format!("expected a text, a number, true or false, or nothing, found {found}");
+        context.wrong(node, path, message);
+        // One problem is enough of it.
+        String::new()
+    });
+    node.value = Value::Text(text);
 }
 
 /// A list of names becomes a mapping of them to a value.

@@ -49,7 +49,7 @@ fn short(text: &str, place: &Node) -> Result<Map, &'static str> {
         _ => {}
     }
     let sections = sections(text);
-    if sections.iter().any(|section| section.is_empty()) {
+    if sections.iter().any(String::is_empty) {
         return Err("there is nothing between two colons");
     }
     let (source, target, options) = match sections.as_slice() {
