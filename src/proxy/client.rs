@@ -18,7 +18,6 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use super::accept::Place;
 
 /// One client's connection on one listener.
-#[derive(Debug)]
 pub(super) struct Client {
     pub place: Arc<Place>,
     /// The client's address, as `X-Forwarded-For` has it.
@@ -117,7 +116,6 @@ impl Client {
 }
 
 /// A request without a complete answer.
-#[derive(Debug)]
 pub(super) struct Active {
     pub client: Arc<Client>,
 }
@@ -130,7 +128,6 @@ impl Drop for Active {
 }
 
 /// A client's byte stream, which notes when something moves on it.
-#[derive(Debug)]
 pub(super) struct Watched<I> {
     pub io: I,
     pub client: Arc<Client>,

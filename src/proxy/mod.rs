@@ -6,6 +6,7 @@
 //! Control (switches, health, files) has a thread for itself, so that no request waits for an fsync.
 
 mod accept;
+mod ca;
 mod client;
 mod control;
 mod control_io;
@@ -26,6 +27,7 @@ mod target;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tunnel;
 mod upload;
 

@@ -14,6 +14,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -25,8 +26,12 @@ use super::{
     snapshot::{Shared, Snapshot},
     store::Store,
     target::Names,
+    tls::{self, Tls},
 };
 use crate::model::{Color, Listener};
+
+/// A worker's socket on a listener's port.
+type Opened = (std::net::TcpListener, Listener, Option<TlsAcceptor>);
 
 /// A proxy that runs. Dropping it stops it.
 pub(super) struct Running {
@@ -42,8 +47,11 @@ pub(super) struct Running {
 ///
 /// Starts runtimes of its own: call it outside of any. Its log goes through `tracing`; standard output belongs to the
 /// answers to the control requests that come on standard input.
-pub fn serve(options: Options) -> Result<(), ProxyError> {
+pub fn serve(options: &Options) -> Result<(), ProxyError> {
     let running = start(options, Names::System)?;
+    for address in &running.addresses {
+        tracing::info!(%address, "listening");
+    }
     let Some(runtime) = &running.runtime else { return Ok(()) };
     let handle = runtime.handle();
     let start = |source| ProxyError::Start { source };
@@ -65,7 +73,7 @@ pub fn serve(options: Options) -> Result<(), ProxyError> {
 }
 
 /// Opens everything and starts serving.
-pub(super) fn start(mut options: Options, names: Names) -> Result<Running, ProxyError> {
+pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyError> {
     let failed = |source| ProxyError::Start { source };
     let store = Store::new(&options.state);
     let routing = store.load()?;
@@ -92,18 +100,29 @@ pub(super) fn start(mut options: Options, names: Names) -> Result<Running, Proxy
         ids: AtomicU64::new(getrandom::u64().unwrap_or_default()),
     });
 
-    let mut opened: Vec<Vec<(std::net::TcpListener, Listener)>> =
-        (0..workers).map(|_| vec![]).collect();
+    let tls = if options.listeners.iter().any(|listener| listener.tls) {
+        Some(Arc::new(Tls::new(options)?))
+    } else {
+        None
+    };
+    let mut opened: Vec<Vec<Opened>> = (0..workers).map(|_| vec![]).collect();
     let mut addresses = vec![];
     {
         let _inside = runtime.enter();
-        for listener in &mut options.listeners {
+        for listener in &options.listeners {
             let mut address = SocketAddr::new(options.bind, listener.port);
+            let acceptor = match &tls {
+                Some(tls) if listener.tls => Some(
+                    tls.acceptor(!listener.tcp)
+                        .map_err(|reason| ProxyError::Ca { folder: options.ca.clone(), reason })?,
+                ),
+                _ => None,
+            };
             for worker in &mut opened {
                 let socket =
                     listen(address).map_err(|source| ProxyError::Listen { address, source })?;
                 address = socket.local_addr().map_err(failed)?;
-                worker.push((socket, listener.clone()));
+                worker.push((socket, listener.clone(), acceptor.clone()));
             }
             addresses.push(address);
         }
@@ -116,6 +135,9 @@ pub(super) fn start(mut options: Options, names: Names) -> Result<Running, Proxy
         options.listeners.clone(),
         runtime.handle().clone(),
     ));
+    if let Some(tls) = tls {
+        runtime.spawn(tls::keep(tls));
+    }
     control_io::socket(&control, runtime.handle(), &options.state)?;
 
     let mut running =
@@ -150,16 +172,12 @@ fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 }
 
 /// One worker: serves its listeners until the proxy stops, then what is still open for a while.
-async fn work(
-    shared: Arc<Shared>,
-    worker: usize,
-    listeners: Vec<(std::net::TcpListener, Listener)>,
-) {
+async fn work(shared: Arc<Shared>, worker: usize, listeners: Vec<Opened>) {
     let tasks = TaskTracker::new();
-    for (socket, listener) in listeners {
+    for (socket, listener, tls) in listeners {
         match TcpListener::from_std(socket) {
             Ok(socket) => {
-                let place = Arc::new(Place::new(&shared, &listener, worker, &tasks));
+                let place = Arc::new(Place::new(&shared, &listener, worker, &tasks, tls));
                 tokio::spawn(accept(socket, place));
             }
             Err(error) => {
@@ -185,6 +203,12 @@ async fn sweep(shared: Arc<Shared>, worker: usize) {
 }
 
 impl Running {
+    /// The runtime of the control.
+    #[cfg(test)]
+    pub fn runtime(&self) -> tokio::runtime::Handle {
+        self.runtime.as_ref().unwrap().handle().clone()
+    }
+
     /// Takes no more connections, lets requests finish, closes what would stay.
     pub fn stop(mut self) {
         self.end();

@@ -49,7 +49,7 @@ struct Known {
 /// One address of a target.
 #[derive(Debug)]
 pub(super) struct Replica {
-    pub address: SocketAddr,
+    address: SocketAddr,
     /// Requests and connections on it now.
     open: AtomicU32,
     ejected: Mutex<Option<Instant>>,
@@ -144,7 +144,7 @@ impl Target {
     pub async fn connect(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
-    ) -> Result<(TcpStream, Arc<Replica>), Unreachable> {
+    ) -> Result<(TcpStream, Connected), Unreachable> {
         let limits = &shared.limits;
         let mut failed: Vec<SocketAddr> = vec![];
         let mut error = None;
@@ -177,8 +177,9 @@ impl Target {
         }
     }
 
-    /// The least loaded address that is not ejected; when all are, the least loaded of those.
-    fn choose(self: &Arc<Self>, shared: &Arc<Shared>, but: &[SocketAddr]) -> Option<Arc<Replica>> {
+    /// The least loaded address that is not ejected; when all are, the least loaded of those. It counts from here on, so
+    /// that who chooses next sees it.
+    fn choose(self: &Arc<Self>, shared: &Arc<Shared>, but: &[SocketAddr]) -> Option<Connected> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let old = known.looked_up.is_none_or(|at| at.elapsed() > shared.limits.name_time);
         if old && !known.looking && !known.replicas.is_empty() {
@@ -188,14 +189,14 @@ impl Target {
         }
         let replicas = &known.replicas;
         if let ([only], []) = (replicas.as_slice(), but) {
-            return Some(Arc::clone(only));
+            return Some(Connected::new(Arc::clone(only)));
         }
         let turn = self.turn.fetch_add(1, Relaxed);
         let in_turn = (0..replicas.len()).map(|n| &replicas[(n + turn) % replicas.len()]);
         in_turn
             .filter(|replica| !but.contains(&replica.address))
             .min_by_key(|replica| (replica.is_ejected(), replica.open.load(Relaxed)))
-            .cloned()
+            .map(|replica| Connected::new(Arc::clone(replica)))
     }
 
     /// Looks the name up now. Addresses that stay keep their connections; those that are gone are forgotten.
@@ -227,12 +228,20 @@ impl Target {
 
 /// Counts on a replica until it is dropped.
 #[derive(Debug)]
-pub(super) struct Connected(pub Arc<Replica>);
+pub(super) struct Connected(Arc<Replica>);
 
 impl Connected {
-    pub fn new(replica: Arc<Replica>) -> Self {
+    fn new(replica: Arc<Replica>) -> Self {
         replica.open.fetch_add(1, Relaxed);
         Self(replica)
+    }
+}
+
+impl std::ops::Deref for Connected {
+    type Target = Replica;
+
+    fn deref(&self) -> &Replica {
+        &self.0
     }
 }
 
