@@ -117,7 +117,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
 }
 
 async fn http1<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client: Arc<Client>) {
-    let io = Watched { io: TokioIo::new(io), client: Arc::clone(&client) };
+    let io = Watched::new(TokioIo::new(io), &client);
     let service = service_fn(|request: Request<Incoming>| {
         let answer = request::handle(Arc::clone(&client), request);
         async { Ok::<_, std::convert::Infallible>(answer.await) }
@@ -132,7 +132,7 @@ async fn http1<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client
 }
 
 async fn http2<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client: Arc<Client>) {
-    let io = Watched { io: TokioIo::new(io), client: Arc::clone(&client) };
+    let io = Watched::new(TokioIo::new(io), &client);
     let service = service_fn(|request: Request<Incoming>| {
         let answer = request::handle(Arc::clone(&client), request);
         async { Ok::<_, std::convert::Infallible>(answer.await) }

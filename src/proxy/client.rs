@@ -1,6 +1,7 @@
 //! A client's connection: who it is, and whether it still does something.
 
 use std::{
+    cell::RefCell,
     io::IoSlice,
     net::SocketAddr,
     pin::Pin,
@@ -13,9 +14,9 @@ use std::{
 };
 
 use http::HeaderValue;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
-use super::accept::Place;
+use super::{accept::Place, framing::Framing, link::BUFFER};
 
 /// One client's connection on one listener.
 pub(super) struct Client {
@@ -33,6 +34,9 @@ pub(super) struct Client {
     moved: AtomicU64,
     wants_body: AtomicBool,
     wants_write: AtomicBool,
+    /// Requests that were begun, and the one of them that must be refused.
+    begun: AtomicU64,
+    refused: AtomicU64,
     http2: bool,
 }
 
@@ -59,6 +63,8 @@ impl Client {
             moved: AtomicU64::default(),
             wants_body: AtomicBool::default(),
             wants_write: AtomicBool::default(),
+            begun: AtomicU64::default(),
+            refused: AtomicU64::default(),
             http2,
         })
     }
@@ -71,7 +77,13 @@ impl Client {
     pub fn begin(self: &Arc<Self>) -> Active {
         self.active.fetch_add(1, Relaxed);
         self.head.store(false, Relaxed);
+        self.begun.fetch_add(1, Relaxed);
         Active { client: Arc::clone(self) }
+    }
+
+    /// Whether the request that was begun last could be read in two ways.
+    pub fn is_ambiguous(&self) -> bool {
+        !self.http2 && self.refused.load(Relaxed) == self.begun.load(Relaxed)
     }
 
     pub fn wants_body(&self, wants: bool) {
@@ -129,8 +141,46 @@ impl Drop for Active {
 
 /// A client's byte stream, which notes when something moves on it.
 pub(super) struct Watched<I> {
-    pub io: I,
-    pub client: Arc<Client>,
+    io: I,
+    client: Arc<Client>,
+    framing: Option<Framing>,
+}
+
+thread_local! {
+    /// Where bytes are looked at before they are passed on.
+    static LOOK: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+}
+
+impl<I> Watched<I> {
+    pub fn new(io: I, client: &Arc<Client>) -> Self {
+        let framing = (!client.http2).then(Framing::default);
+        Self { io, client: Arc::clone(client), framing }
+    }
+}
+
+impl<I: Read + Unpin> Watched<I> {
+    /// Reads and follows the framing. What is looked at is copied once more; only heads and uploads pay for it.
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        LOOK.with_borrow_mut(|look| {
+            let room = buf.remaining().min(look.len());
+            let mut read = ReadBuf::new(&mut look[..room]);
+            let result = Pin::new(&mut self.io).poll_read(cx, read.unfilled());
+            if let (Poll::Ready(Ok(())), Some(framing)) = (&result, &mut self.framing) {
+                if let Some(head) = framing.read(read.filled()) {
+                    self.client.refused.store(head, Relaxed);
+                }
+                if !framing.follows() {
+                    self.framing = None;
+                }
+                buf.put_slice(read.filled());
+            }
+            result
+        })
+    }
 }
 
 impl<I: Read + Unpin> Read for Watched<I> {
@@ -139,7 +189,11 @@ impl<I: Read + Unpin> Read for Watched<I> {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<std::io::Result<()>> {
-        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        let result = if self.framing.is_some() {
+            self.poll_look(cx, buf)
+        } else {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        };
         if result.is_ready() {
             self.client.read();
         }

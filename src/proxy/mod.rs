@@ -14,6 +14,7 @@ mod ctl;
 mod drain;
 mod error;
 mod exchange;
+mod framing;
 mod headers;
 mod link;
 mod load;

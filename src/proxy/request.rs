@@ -24,6 +24,10 @@ pub(super) async fn handle(
 ) -> Response<Answer> {
     let active = client.begin();
     let html = page::wants_html(request.headers());
+    if client.is_ambiguous() {
+        let words = "the request could be read in two ways";
+        return Page::refused(StatusCode::BAD_REQUEST, words).answer(html, None, active);
+    }
     if let Err(page) = check(&mut request) {
         return page.answer(html, None, active);
     }
@@ -204,6 +208,10 @@ async fn respond(
         return Ok(Response::from_parts(parts, Answer::Page { text: None, _active: active }));
     }
     headers::to_client(&mut parts.headers, false);
+    if upgrade.is_some() {
+        // Where this request ends was not followed.
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let events = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
     let end = events.then(|| held.open.stays(Kind::Stream).cancelled_owned());
     let mut held = Some(held);

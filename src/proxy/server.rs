@@ -145,7 +145,7 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
     for (worker, listeners) in opened.into_iter().enumerate() {
         let shared = Arc::clone(&running.shared);
         let runtime = Builder::new_current_thread()
-            .max_blocking_threads(4)
+            .max_blocking_threads(16)
             .thread_stack_size(512 << 10)
             .enable_all()
             .build()

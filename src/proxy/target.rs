@@ -37,6 +37,8 @@ pub(super) struct Target {
     workers: usize,
     known: Mutex<Known>,
     turn: AtomicUsize,
+    /// Held while the name is looked up, so that many who wait for the same cost one look.
+    asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl Target {
             workers,
             known: Mutex::default(),
             turn: AtomicUsize::default(),
+            asking: tokio::sync::Mutex::default(),
         }
     }
 
@@ -201,7 +204,19 @@ impl Target {
 
     /// Looks the name up now. Addresses that stay keep their connections; those that are gone are forgotten.
     pub async fn look_up(&self, shared: &Shared) -> io::Result<Vec<SocketAddr>> {
-        let found = shared.names.look_up(&self.host, self.port).await;
+        let began = Instant::now();
+        let _one = self.asking.lock().await;
+        {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.looked_up.is_some_and(|at| at >= began) {
+                let addresses: Vec<_> = known.replicas.iter().map(|r| r.address).collect();
+                let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                return if addresses.is_empty() { Err(none()) } else { Ok(addresses) };
+            }
+        }
+        let looking = shared.names.look_up(&self.host, self.port);
+        let found = timeout(shared.limits.connect_time, looking).await;
+        let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.looking = false;
         known.looked_up = Some(Instant::now());

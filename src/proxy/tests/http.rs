@@ -180,6 +180,17 @@ async fn what_could_be_read_in_two_ways_is_refused() {
         ("POST / HTTP/1.1", "host: a\r\ntransfer-encoding: gzip\r\n", "400"),
         ("POST / HTTP/1.1", "host: a\r\ntransfer-encoding: chunked, gzip\r\n", "400"),
         ("POST / HTTP/1.1", "host: a\r\ntransfer-encoding: xchunked\r\n", "400"),
+        (
+            "POST / HTTP/1.1",
+            "host: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n",
+            "400",
+        ),
+        (
+            "POST / HTTP/1.1",
+            "host: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+            "400",
+        ),
+        ("GET / HTTP/1.1", "host: a\nx: 1\r\n", "400"),
         ("POST / HTTP/1.0", "host: a\r\ntransfer-encoding: chunked\r\n", "400"),
         ("GET / HTTP/1.1", "host: a\r\n folded: 1\r\n", "400"),
         ("GET / HTTP/1.1", "host: a\r\nx: a\0b\r\n", "400"),
@@ -212,7 +223,7 @@ async fn what_could_be_read_in_two_ways_is_refused() {
 
 #[tokio::test]
 async fn a_target_that_fails_is_named() {
-    let stage = Stage::start();
+    let stage = Stage::with(stage::listeners(), |_| {}, &[("green-nowhere", &[])]);
     let closed = Backend::start("closed").await.address;
     let garbage = backend::saying(b"what?\r\n\r\n").await;
     let silent = backend::saying(b"").await;
@@ -220,7 +231,7 @@ async fn a_target_that_fails_is_named() {
         vec![route(WEB, &[("/closed", closed), ("/garbage", garbage), ("/silent", silent)])];
     routes[0].paths.push(PathRule {
         prefix: "/nowhere".into(),
-        host: "green-nowhere.invalid".into(),
+        host: "green-nowhere".into(),
         port: 80,
         strip: false,
     });
@@ -230,7 +241,7 @@ async fn a_target_that_fails_is_named() {
         ("/closed", format!("{closed} does not accept connections")),
         ("/garbage", format!("{garbage} sent an answer that is not HTTP")),
         ("/silent", format!("{silent} closed the connection before it answered")),
-        ("/nowhere", "green-nowhere.invalid:80 has no running container".into()),
+        ("/nowhere", "green-nowhere:80 has no running container".into()),
     ] {
         let got = client.get(path).await;
         assert_eq!(got.status, 502, "{path}: {}", got.text);
