@@ -4,7 +4,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     time::Duration,
 };
@@ -75,7 +75,6 @@ pub(super) async fn accept(listener: TcpListener, place: Arc<Place>) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                let _ = stream.set_nodelay(true);
                 place.tasks.spawn(connection(stream, peer, Arc::clone(&place)));
             }
             Err(error) if is_of_the_peer(&error) => {}
@@ -157,12 +156,16 @@ async fn drive<C: Future>(
     let mut stopping = pin!(client.place.shared.stopping.cancelled());
     let turn = client.place.shared.limits.turn();
     let mut tick = pin!(tokio::time::sleep_until(Instant::now() + turn));
-    let mut finishing = false;
+    let (mut listening, mut finishing) = (false, false);
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let mut finish_now = !finishing && stopping.as_mut().poll(cx).is_ready();
+        if !listening {
+            // Once is enough to be woken; whether it was that is told by the flag.
+            listening = stopping.as_mut().poll(cx).is_pending();
+        }
+        let mut finish_now = !finishing && client.place.shared.stopped.load(Relaxed);
         while tick.as_mut().poll(cx).is_ready() {
             tick.as_mut().reset(Instant::now() + turn);
             match client.verdict() {

@@ -10,7 +10,6 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use http::HeaderValue;
@@ -23,14 +22,13 @@ pub(super) struct Client {
     pub place: Arc<Place>,
     /// The client's address, as `X-Forwarded-For` has it.
     pub address: HeaderValue,
-    began: Instant,
     /// Requests without a complete answer.
     active: AtomicU32,
     /// Whether the head of a request has begun (HTTP/1 only).
     head: AtomicBool,
-    /// Milliseconds from `began` to the last change of the above.
+    /// When one of the above changed last.
     changed: AtomicU64,
-    /// Milliseconds from `began` to the last byte either way.
+    /// When a byte moved last, either way.
     moved: AtomicU64,
     wants_body: AtomicBool,
     wants_write: AtomicBool,
@@ -56,11 +54,10 @@ impl Client {
         Arc::new(Self {
             place: Arc::clone(place),
             address: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
-            began: Instant::now(),
             active: AtomicU32::default(),
             head: AtomicBool::default(),
-            changed: AtomicU64::default(),
-            moved: AtomicU64::default(),
+            changed: AtomicU64::new(place.shared.clock.now()),
+            moved: AtomicU64::new(place.shared.clock.now()),
             wants_body: AtomicBool::default(),
             wants_write: AtomicBool::default(),
             begun: AtomicU64::default(),
@@ -92,9 +89,7 @@ impl Client {
 
     pub fn verdict(&self) -> Verdict {
         let limits = &self.place.shared.limits;
-        let now = self.now();
-        let since =
-            |then: &AtomicU64| Duration::from_millis(now.saturating_sub(then.load(Relaxed)));
+        let since = |then: &AtomicU64| self.place.shared.clock.since(then.load(Relaxed));
         if self.active.load(Relaxed) > 0 {
             let waits = self.wants_body.load(Relaxed) || self.wants_write.load(Relaxed);
             let stalls = waits && since(&self.moved) > limits.stall_time;
@@ -108,7 +103,7 @@ impl Client {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.place.shared.clock.now()
     }
 
     fn read(&self) {

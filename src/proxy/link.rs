@@ -108,13 +108,13 @@ impl Lease {
     }
 
     /// Keeps the link for the next request, if it can take one.
-    pub fn give_back(&mut self, cx: &mut Context<'_>) {
+    pub fn give_back(&mut self, now: u64, cx: &mut Context<'_>) {
         if let Some(mut link) = self.link.take() {
             if !link.send.is_ready() {
                 link.drive(cx);
             }
             if !link.ended && link.send.is_ready() {
-                self.replica.keep(self.worker, link);
+                self.replica.keep(self.worker, link, now);
             }
         }
     }

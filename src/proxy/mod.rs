@@ -8,6 +8,7 @@
 mod accept;
 mod ca;
 mod client;
+mod clock;
 mod control;
 mod control_io;
 mod ctl;

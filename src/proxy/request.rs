@@ -1,6 +1,6 @@
 //! One request: the way it takes, the exchange with the service, the answer.
 
-use std::{sync::Arc, task::Poll, time::Instant};
+use std::{sync::Arc, task::Poll};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
@@ -118,8 +118,9 @@ async fn exchange(
     let Way { target, open, strip, .. } = way;
     let (mut request, upgrade) = prepare(client, request, &target, strip);
     let place = &client.place;
-    let began = Instant::now();
-    let expired = || began.elapsed() > place.shared.limits.answer_time;
+    let clock = &place.shared.clock;
+    let began = clock.now();
+    let expired = || clock.since(began) > place.shared.limits.answer_time;
 
     // What cannot be sent twice never goes over a connection that its other end may be closing right now.
     let mut reuse = upgrade.is_none() && is_repeatable(&request);

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -12,13 +15,14 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
-    time::timeout,
+    time::{MissedTickBehavior, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     accept::{Place, accept},
+    clock::Clock,
     control::Control,
     control_io,
     error::ProxyError,
@@ -97,6 +101,8 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
         names,
         trust_forwarded: options.trust_forwarded,
         stopping: CancellationToken::new(),
+        stopped: AtomicBool::new(false),
+        clock: Clock::new(),
         ids: AtomicU64::new(getrandom::u64().unwrap_or_default()),
     });
 
@@ -167,6 +173,9 @@ fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(true)?;
+    // Both pass on to the connections that are accepted.
+    socket.set_nodelay(true)?;
+    socket.set_keepalive(true)?;
     socket.bind(address)?;
     socket.listen(1024)?.into_std()
 }
@@ -191,13 +200,15 @@ async fn work(shared: Arc<Shared>, worker: usize, listeners: Vec<Opened>) {
     let _ = timeout(shared.limits.stop_time, tasks.wait()).await;
 }
 
-/// Closes connections to services that nobody needs.
+/// Moves the clock on and closes connections to services that nobody needs.
 async fn sweep(shared: Arc<Shared>, worker: usize) {
-    let mut turn = tokio::time::interval(Duration::from_secs(1));
+    let mut turn = tokio::time::interval(shared.limits.turn().min(Duration::from_secs(1)));
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turn.tick().await;
+        shared.clock.tick();
         for target in shared.snapshot.load().targets() {
-            target.sweep(worker, &shared.limits);
+            target.sweep(worker, &shared);
         }
     }
 }
@@ -218,6 +229,7 @@ impl Running {
     }
 
     fn end(&mut self) {
+        self.shared.stopped.store(true, Relaxed);
         self.shared.stopping.cancel();
         for color in Color::ALL {
             for end in self.shared.load(color).staying(true) {
