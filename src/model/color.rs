@@ -15,6 +15,7 @@ pub enum Color {
 impl Color {
     pub const ALL: [Self; 2] = [Self::Blue, Self::Green];
 
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::Blue => Self::Green,

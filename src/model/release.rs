@@ -17,9 +17,10 @@ pub struct Holder {
     pub since: String,
     /// Address of the CI job, where there is one.
     pub job: Option<String>,
-    /// Identity of the machine and the process on it, to tell a dead holder at once from the same machine.
+    /// The machine's boot and the process's namespace: on an equal one, a dead holder is known at once.
     pub machine: String,
-    pub pid: u32,
+    /// `pid:start time`, unique on the machine.
+    pub process: String,
 }
 
 /// One change of an environment.

@@ -75,7 +75,7 @@ pub struct ServiceSpec {
 
 impl ServiceSpec {
     /// Hash of all that makes the container what it is: 16 hex digits. Labels that only tell of its making
-    /// (release, version, the hash itself) are left out.
+    /// (release, version, the checkout, the hash itself) are left out.
     pub fn hash(&self) -> String {
         let mut bare = self.clone();
         for key in
@@ -286,6 +286,21 @@ pub struct NetworkSpec {
     pub ipam_driver: Option<String>,
     pub ipam_options: BTreeMap<String, String>,
     pub subnets: Vec<Subnet>,
+}
+
+impl NetworkSpec {
+    /// Hash of all but the labels.
+    pub fn hash(&self) -> String {
+        hash_of(&Self { labels: BTreeMap::new(), ..self.clone() })
+    }
+
+    /// Puts the hash into its label.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        let hash = self.hash();
+        self.labels.insert(labels::SPEC_HASH.to_owned(), hash);
+        self
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,105 @@
+<?php
+declare(strict_types=1);
+
+namespace Echobase;
+
+/** Registering, logging in, and who a request comes from. */
+final readonly class Accounts
+{
+    private const array BCRYPT = ['cost' => 11];
+    private const int SESSION_SECONDS = 900;
+
+    public function __construct(
+        private Settings $settings,
+        private Stores $stores,
+        private Tokens $tokens,
+        private Limits $limits,
+    ) {
+    }
+
+    /** @return array{int, array<string, mixed>} */
+    public function register(Request $request): array
+    {
+        $this->limits->ofAddress($request->address);
+        [$email, $password] = $this->credentials($request);
+        // bcrypt reads 72 bytes and ignores the rest.
+        if (strlen($password) < 8 || strlen($password) > 72) {
+            throw new Failure(422, 'invalid_password', 'The password must have 8 to 72 characters.');
+        }
+        $hash = password_hash($password, PASSWORD_BCRYPT, self::BCRYPT);
+        try {
+            $this->stores->query('INSERT INTO users (email, password_hash) VALUES (:email, :hash)', [
+                'email' => $email,
+                'hash' => $hash,
+            ]);
+        } catch (\PDOException $error) {
+            if (($error->errorInfo[1] ?? 0) === 1062) {
+                throw new Failure(409, 'email_taken', 'This address is registered already.');
+            }
+            throw $error;
+        }
+        return [201, $this->session((int) $this->stores->database()->lastInsertId(), $email)];
+    }
+
+    /** @return array{int, array<string, mixed>} */
+    public function login(Request $request): array
+    {
+        $this->limits->ofAddress($request->address);
+        [$email, $password] = $this->credentials($request);
+        $this->limits->ofAccount($email);
+        $user = $this->stores->query('SELECT id, email, password_hash FROM users WHERE email = :email', [
+            'email' => $email,
+        ])->fetch();
+        // An unknown address costs the same time as a wrong password.
+        $hash = $user['password_hash'] ?? '$2y$11$abcdefghijklmnopqrstuuG0ZQXnrbyJGHKo5Fn1aASVUEqfbpBKu';
+        if (!password_verify($password, $hash) || $user === false) {
+            throw new Failure(401, 'invalid_credentials', 'The address or the password is wrong.');
+        }
+        $this->limits->forgetAccount($email);
+        return [200, $this->session((int) $user['id'], $user['email'])];
+    }
+
+    /**
+     * The user of the request's token. Redis keeps what the database said for a while; a color that does not know the
+     * session yet asks the database, so a switch logs nobody out.
+     *
+     * @return array{id: int, email: string}
+     */
+    public function authenticate(Request $request): array
+    {
+        $token = $this->tokens->verify($request->token() ?? throw Tokens::refused());
+        $key = "session:{$token['id']}";
+        $user = $this->stores->cached($key);
+        if ($user === null) {
+            $user = $this->stores->query('SELECT id, email FROM users WHERE id = :id', ['id' => $token['user']])->fetch()
+                ?: throw Tokens::refused();
+            $this->stores->cache($key, $user, self::SESSION_SECONDS);
+        }
+        return ['id' => (int) $user['id'], 'email' => $user['email']];
+    }
+
+    /** @return array<string, mixed> */
+    private function session(int $id, string $email): array
+    {
+        return [
+            'token' => $this->tokens->issue($id),
+            'expires_in' => Tokens::SECONDS,
+            'user' => ['id' => $id, 'email' => $email],
+        ];
+    }
+
+    /** @return array{string, string} */
+    private function credentials(Request $request): array
+    {
+        $body = $request->json();
+        $email = $body['email'] ?? null;
+        $password = $body['password'] ?? null;
+        if (!is_string($email) || strlen($email) > 254 || !filter_var(trim($email), FILTER_VALIDATE_EMAIL)) {
+            throw new Failure(422, 'invalid_email', 'This is not an email address.');
+        }
+        if (!is_string($password) || $password === '' || str_contains($password, "\0")) {
+            throw new Failure(422, 'invalid_password', 'A password is needed.');
+        }
+        return [strtolower(trim($email)), $password];
+    }
+}

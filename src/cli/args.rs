@@ -1,0 +1,90 @@
+//! The arguments that all commands share, and the list of commands.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    cleanup, completions, credentials, deploy, doctor, durable, history, logs, plan, proxy,
+    rollback, status, switch, test, up,
+};
+use crate::ui::Progress;
+
+/// Blue/green deployments on one Docker host, with a database layer that stays put, from your Compose files
+#[derive(Debug, clap::Parser)]
+#[command(name = "envctl", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// The environment; without it the first of envctl.yaml
+    #[arg(long, short, global = true, env = "ENVCTL_ENV", value_name = "NAME")]
+    pub env: Option<String>,
+    /// Look for envctl.yaml from this folder upwards
+    #[arg(long, short = 'C', global = true, value_name = "FOLDER")]
+    pub directory: Option<PathBuf>,
+    /// How progress is shown
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "HOW")]
+    pub progress: Progress,
+    /// Say nothing but warnings, errors and what was asked for
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Say more: the lines of builds
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    Up(up::Args),
+    Deploy(deploy::Args),
+    Test(test::Args),
+    Switch(switch::Args),
+    Rollback(rollback::Args),
+    Status(status::Args),
+    Logs(logs::Args),
+    History(history::Args),
+    Cleanup(cleanup::Args),
+    Plan(plan::Args),
+    Durable(durable::Args),
+    Credentials(credentials::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Proxy(proxy::Args),
+}
+
+impl Command {
+    /// Whether the command changes something on the engine, and so ends in order when it is interrupted.
+    pub const fn changes(&self) -> bool {
+        match self {
+            Self::Up(_)
+            | Self::Deploy(_)
+            | Self::Switch(_)
+            | Self::Rollback(_)
+            | Self::Cleanup(_) => true,
+            Self::Durable(args) => args.changes(),
+            _ => false,
+        }
+    }
+}
+
+/// How long a changing command waits.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Waits {
+    /// How long to wait for another operation of the environment
+    #[arg(long, default_value = "60s", value_parser = duration, value_name = "TIME")]
+    pub lock_wait: Duration,
+    /// The longest that a service may take to get ready
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "TIME")]
+    pub wait_timeout: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time such as 30s, 5m or 1m30s".to_owned();
+    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| wrong())
+}

@@ -1,0 +1,107 @@
+//! What every command starts from.
+
+use std::{path::PathBuf, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    args::{Global, Waits},
+    error::CliError,
+    exit::Exit,
+};
+use crate::{
+    config::{Project, Shell},
+    engine::{
+        Engine,
+        docker::{Address, Docker},
+    },
+    ops::{self, Session},
+    run::Reporter,
+    ui::{Options, Terminals, Ui},
+};
+
+pub struct Context {
+    pub ui: Ui,
+    pub shell: Shell,
+    pub cancel: CancellationToken,
+    environment: Option<String>,
+    folder: PathBuf,
+}
+
+impl Context {
+    pub fn new(global: &Global, shell: Shell) -> Self {
+        let ui = Ui::new(Options {
+            progress: global.progress,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            no_color: shell.get("NO_COLOR").is_some(),
+            terminals: Terminals::detect(shell.get("TERM")),
+        });
+        let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let folder =
+            global.directory.as_ref().map_or_else(|| folder.clone(), |chosen| folder.join(chosen));
+        Self {
+            ui,
+            shell,
+            cancel: CancellationToken::new(),
+            environment: global.env.clone(),
+            folder,
+        }
+    }
+
+    /// Opens the project; commands that bring something up `make` missing credentials first.
+    pub fn project(&self, make: bool) -> Result<Project, CliError> {
+        let (project, written) =
+            ops::open(&self.folder, self.environment.as_deref(), &self.shell, make)?;
+        if !written.new.is_empty() {
+            let path = project.credentials_file();
+            self.ui.say(&format!("made {} in `{}`", written.new.join(", "), path.display()));
+        }
+        Ok(project)
+    }
+
+    pub async fn engine(&self) -> Result<Docker, CliError> {
+        let address = Address::parse(self.shell.engine())?;
+        let docker = Docker::connect(&address).await?;
+        Ok(match self.shell.docker_config() {
+            Some(folder) => docker.with_logins(folder),
+            None => docker,
+        })
+    }
+
+    pub fn session<'a>(
+        &'a self,
+        engine: &'a dyn Engine,
+        project: &'a Project,
+        reporter: &'a dyn Reporter,
+        waits: Option<Waits>,
+    ) -> Session<'a> {
+        let host = match self.shell.engine().and_then(|address| address.strip_prefix("tcp://")) {
+            Some(address) => address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned(),
+            None => "127.0.0.1".to_owned(),
+        };
+        Session {
+            engine,
+            project,
+            shell: &self.shell,
+            reporter,
+            cancel: self.cancel.clone(),
+            lock_wait: waits.map_or(Duration::ZERO, |waits| waits.lock_wait),
+            wait: waits.map_or(Duration::from_secs(300), |waits| waits.wait_timeout),
+            executable: std::env::current_exe().unwrap_or_default(),
+            host,
+        }
+    }
+
+    /// Says what went wrong, and what to do about it.
+    pub fn end(&self, outcome: Result<Exit, CliError>) -> Exit {
+        let exit = outcome.unwrap_or_else(|error| {
+            self.ui.error(&error.to_string(), &[], &error.hints());
+            error.exit()
+        });
+        match self.ui.finish() {
+            Ok(()) => exit,
+            Err(_) => Exit::Failed,
+        }
+    }
+}

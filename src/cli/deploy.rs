@@ -1,0 +1,48 @@
+//! `envctl deploy`.
+
+use std::time::Instant;
+
+use super::{args::Waits, context::Context, error::CliError, exit::Exit};
+use crate::{
+    model::Color,
+    ops::{self, DeployOptions},
+    ui::Summary,
+};
+
+/// Bring a fresh stack up on the idle color, beside the one that serves
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The color; without it the idle one
+    color: Option<Color>,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Deploy to the live color all the same: its requests fail meanwhile
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    waits: Waits,
+}
+
+pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let project = context.project(!args.dry_run)?;
+    let engine = context.engine().await?;
+    let options = DeployOptions { color: args.color, force: args.force };
+    if args.dry_run {
+        let session = context.session(&engine, &project, &(), Some(args.waits));
+        context.ui.plan(&ops::plan_deploy(&session, options).await?);
+        return Ok(Exit::Done);
+    }
+    let reporter = context.ui.reporter("deploy");
+    let session = context.session(&engine, &project, &*reporter, Some(args.waits));
+    let deployed = ops::deploy(&session, options).await?;
+    drop(reporter);
+    let text = format!("{} holds release {}", deployed.color, deployed.release);
+    let summary = Summary::new(text).plan(&deployed.plan, &deployed.took).took(started.elapsed());
+    context
+        .ui
+        .summary(&summary.previews(deployed.previews.iter().map(|preview| preview.url.clone())));
+    context.ui.hint(&format!("`envctl test {0}`, then `envctl switch {0}`", deployed.color));
+    Ok(Exit::Done)
+}

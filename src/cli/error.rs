@@ -1,0 +1,198 @@
+//! Every error that a command can end with: its exit code and what to do about it.
+
+use super::exit::Exit;
+use crate::{
+    config::ConfigError,
+    engine::EngineError,
+    ops::OpsError,
+    plan::Conflict,
+    proxy,
+    run::{ProxyError, RunError},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error(transparent)]
+    Ops(#[from] OpsError),
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Proxy(#[from] proxy::ProxyError),
+    #[error("`{program}` cannot be run: {reason}")]
+    Program { program: String, reason: String },
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::Ops(error.into())
+    }
+}
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> Self {
+        Self::Ops(error.into())
+    }
+}
+
+impl CliError {
+    pub const fn exit(&self) -> Exit {
+        let Self::Ops(error) = self else {
+            return if matches!(self, Self::Usage(_)) { Exit::Usage } else { Exit::Failed };
+        };
+        match error {
+            OpsError::Config(ConfigError::File(_)) => Exit::Failed,
+            OpsError::Config(_)
+            | OpsError::Problems(_)
+            | OpsError::NoDurableLayer
+            | OpsError::NoService { .. } => Exit::Usage,
+            OpsError::Engine(error) => engine(error),
+            OpsError::Proxy(error) => talk(error),
+            OpsError::Failed { failure, .. } => match &failure.source {
+                RunError::NotHealthy(_) => Exit::Unhealthy,
+                RunError::Engine(error) => engine(error),
+                RunError::Proxy(error) => talk(error),
+            },
+            OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
+                Exit::Unhealthy
+            }
+            OpsError::Locked { .. } => Exit::Locked,
+            OpsError::Interrupted => Exit::Interrupted,
+            OpsError::Conflict(_)
+            | OpsError::NotOurs { .. }
+            | OpsError::NothingLive
+            | OpsError::NothingToRollBack { .. }
+            | OpsError::State { .. }
+            | OpsError::Executable { .. } => Exit::Failed,
+        }
+    }
+
+    /// What to do about it, each a line.
+    pub fn hints(&self) -> Vec<String> {
+        let one = |text: &str| vec![text.to_owned()];
+        let Self::Ops(error) = self else { return vec![] };
+        match error {
+            OpsError::Config(ConfigError::NoProject { .. }) => one(
+                "an envctl.yaml beside your Compose files makes them a project; docs/project-file.md shows one, and \
+                 `-C FOLDER` looks elsewhere",
+            ),
+            OpsError::Config(ConfigError::NoEnvironment { near: Some(near), .. }) => {
+                vec![format!("did you mean `--env {near}`?")]
+            }
+            OpsError::Engine(error) => engine_hints(error),
+            OpsError::Conflict(conflict) => conflict_hints(conflict),
+            OpsError::Proxy(ProxyError::NotHealthy { .. }) => one(
+                "the live color still serves; `envctl logs` shows the service, `envctl deploy` brings up a fresh stack",
+            ),
+            OpsError::Failed { failure, color } => {
+                let mut hints = match &failure.source {
+                    RunError::Engine(error) => engine_hints(error),
+                    RunError::NotHealthy(_) | RunError::Proxy(_) => vec![],
+                };
+                if let Some(color) = color {
+                    hints.push(format!(
+                        "the live color is untouched; {color} stands for a look: `envctl logs {color}`, `envctl status`"
+                    ));
+                } else if matches!(failure.source, RunError::NotHealthy(_)) {
+                    hints.push("`envctl durable logs` shows more; running the command again goes on from here".to_owned());
+                }
+                hints
+            }
+            OpsError::TestsFailed { color, .. } => {
+                vec![format!(
+                    "the live color is untouched; `envctl logs {color}` shows the new one"
+                )]
+            }
+            OpsError::Locked { holder } => {
+                let job = holder.job.as_ref().map(|job| format!(", job {job}")).unwrap_or_default();
+                vec![format!(
+                    "`--lock-wait 10m` waits longer; a holder that died is taken over by itself{job}"
+                )]
+            }
+            OpsError::NothingToRollBack { .. } => {
+                one("deploy the revision you want back: `git checkout …`, `envctl up`")
+            }
+            OpsError::NothingLive => one("`envctl up` brings everything up"),
+            OpsError::Interrupted => {
+                one("what was done stands; running the command again goes on from here")
+            }
+            _ => vec![],
+        }
+    }
+}
+
+const fn engine(error: &EngineError) -> Exit {
+    match error {
+        EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
+        | EngineError::TooOld { .. } => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
+}
+
+const fn talk(error: &ProxyError) -> Exit {
+    match error {
+        ProxyError::NotHealthy { .. } => Exit::Unhealthy,
+        ProxyError::Engine { source, .. } => engine(source),
+        _ => Exit::Failed,
+    }
+}
+
+fn engine_hints(error: &EngineError) -> Vec<String> {
+    let one = |text: &str| vec![text.to_owned()];
+    match error {
+        EngineError::Unreachable { .. } => one(
+            "is Docker running? `systemctl start docker`, or on a machine without one: scripts/engine; DOCKER_HOST names another",
+        ),
+        EngineError::Denied { .. } => {
+            one("`sudo usermod -aG docker $USER` and a new login, or run as root")
+        }
+        EngineError::TooOld { .. } => one("envctl needs Docker Engine 20.10 or later"),
+        EngineError::Pull { .. } | EngineError::NoImage { .. } => one(
+            "`docker login` where the registry asks for it; a `build:` beside the `image:` is used when it cannot be pulled",
+        ),
+        EngineError::PortTaken { port, .. } => vec![format!(
+            "`ss -ltnp 'sport = :{port}'` names who holds it; the environment's env_file or envctl.yaml sets another"
+        )],
+        EngineError::DiskFull { .. } => one(
+            "`envctl cleanup` removes the idle color and unused images; `docker system df` shows the rest",
+        ),
+        EngineError::NoSubnet { .. } => {
+            one("`docker network ls` shows what uses them; remove networks that nothing needs")
+        }
+        EngineError::NoBindSource { .. } => one(
+            "bind sources are looked up on the engine's host: with a remote engine or Docker-in-Docker the path has to be there",
+        ),
+        EngineError::NameTaken { name, .. } => vec![format!(
+            "`docker inspect {name}` shows whose it is; envctl never removes what is not its own"
+        )],
+        _ => vec![],
+    }
+}
+
+fn conflict_hints(conflict: &Conflict) -> Vec<String> {
+    match conflict {
+        Conflict::NotOurs { kind, name, .. } => vec![format!(
+            "envctl never touches what is not its own: rename or remove it yourself (`docker {} inspect {name}`)",
+            if *kind == "container" { "container" } else { kind }
+        )],
+        Conflict::PortHeld { holder, .. } => vec![format!(
+            "`docker stop {holder}`, or another port in the environment's env_file or envctl.yaml"
+        )],
+        Conflict::NoDurable { .. } => {
+            vec!["`envctl durable up` brings it up, `envctl up` everything".to_owned()]
+        }
+        Conflict::NoExternal { kind, name } => {
+            vec![format!("`docker {kind} create {name}`, or take `external` away")]
+        }
+        Conflict::Live { color } => {
+            vec![format!("the idle one is {}: leave the color out", color.other())]
+        }
+        Conflict::NoRelease { color } => vec![format!("`envctl deploy {color}` brings one up")],
+        Conflict::TestsFailed { color, .. } => vec![format!(
+            "`envctl test {color}` shows what failed; `--force` switches all the same, and the history keeps that"
+        )],
+        Conflict::NotTested { color, .. } => vec![format!(
+            "`envctl test {color}` runs the checks; `--force` switches all the same, and the history keeps that"
+        )],
+    }
+}

@@ -1,0 +1,95 @@
+//! The command line: arguments in, exit code out. One file a command; its doc comment is its help. May import everything.
+
+mod args;
+mod cleanup;
+mod completions;
+mod context;
+mod credentials;
+mod deploy;
+mod doctor;
+mod durable;
+mod error;
+mod exit;
+mod history;
+mod logs;
+mod plan;
+mod proxy;
+mod rollback;
+mod signals;
+mod status;
+mod switch;
+mod test;
+mod up;
+
+use std::{ffi::OsString, panic, process::ExitCode};
+
+use clap::{CommandFactory as _, Parser as _};
+
+pub use args::Cli;
+use args::Command;
+use context::Context;
+use exit::Exit;
+
+use crate::config::Shell;
+
+/// Runs the program with its arguments (the first is its name) and the process's environment.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+        let cli = match Cli::try_parse_from(arguments) {
+            Ok(cli) => cli,
+            // Help and version are no errors: clap knows where each goes.
+            Err(error) => {
+                let wrong = error.use_stderr();
+                let _ = error.print();
+                return if wrong { Exit::Usage } else { Exit::Done };
+            }
+        };
+        run(cli, Shell::read())
+    }));
+    // The panic's own message has been written already.
+    outcome.unwrap_or(Exit::Bug).into()
+}
+
+fn run(cli: Cli, shell: Shell) -> Exit {
+    let context = Context::new(&cli.global, shell);
+    if let Command::Proxy(proxy) = &cli.command {
+        // The proxy brings its own runtime.
+        return context.end(proxy::run(&context, proxy));
+    }
+    if let Command::Completions(completions) = &cli.command {
+        return completions::run(&context, completions, &mut Cli::command());
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            context.ui.error(&format!("no runtime: {error}"), &[], &[]);
+            return Exit::Failed;
+        }
+    };
+    let exit = runtime.block_on(async {
+        signals::watch(&context.cancel, cli.command.changes(), dispatch(&context, &cli.command))
+            .await
+    });
+    // A thread that still reads a file is not waited for.
+    runtime.shutdown_background();
+    context.end(exit)
+}
+
+async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::CliError> {
+    match command {
+        Command::Up(args) => up::run(context, args).await,
+        Command::Deploy(args) => deploy::run(context, args).await,
+        Command::Test(args) => test::run(context, args).await,
+        Command::Switch(args) => switch::run(context, args).await,
+        Command::Rollback(args) => rollback::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
+        Command::Logs(args) => logs::run(context, args).await,
+        Command::History(args) => history::run(context, args).await,
+        Command::Cleanup(args) => cleanup::run(context, args).await,
+        Command::Plan(args) => plan::run(context, args).await,
+        Command::Durable(args) => durable::run(context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Credentials(args) => credentials::run(context, args),
+        Command::Completions(_) | Command::Proxy(_) => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,56 @@
+//! `envctl plan`.
+
+use super::{context::Context, error::CliError, exit::Exit};
+use crate::{
+    model::Color,
+    ops::{self, DeployOptions},
+};
+
+/// Print what a command would do, step by step with its reasons
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The command
+    #[arg(value_enum, default_value_t)]
+    of: Of,
+    /// The color; without it the idle one
+    color: Option<Color>,
+    /// End with exit code 4 when something would be done
+    #[arg(long)]
+    exit_code: bool,
+    /// Print the steps as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Of {
+    #[default]
+    Deploy,
+    Durable,
+    Cleanup,
+}
+
+pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
+    let project = context.project(false)?;
+    let engine = context.engine().await?;
+    let session = context.session(&engine, &project, &(), None);
+    let plan = match args.of {
+        Of::Deploy => {
+            ops::plan_deploy(&session, DeployOptions { color: args.color, force: false }).await?
+        }
+        Of::Durable => {
+            let (plan, differences) = ops::plan_durable_up(&session, false).await?;
+            super::durable::say_differences(context, &differences);
+            plan
+        }
+        Of::Cleanup => ops::plan_cleanup(&session, args.color).await?.plan,
+    };
+    if args.json {
+        context.ui.json(&plan);
+    } else if plan.is_empty() {
+        context.ui.say("nothing to do");
+    } else {
+        context.ui.plan(&plan);
+    }
+    Ok(if args.exit_code && !plan.is_empty() { Exit::Changes } else { Exit::Done })
+}

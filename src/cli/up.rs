@@ -1,0 +1,46 @@
+//! `envctl up`.
+
+use std::time::Instant;
+
+use super::{args::Waits, context::Context, error::CliError, exit::Exit};
+use crate::{
+    ops::{self, Up},
+    ui::Summary,
+};
+
+/// Bring everything up: the durable layer, a fresh stack on the idle color, its tests, the switch
+///
+/// Safe to run again: when the live color runs exactly what the files say, nothing is changed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    waits: Waits,
+}
+
+pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let project = context.project(true)?;
+    let engine = context.engine().await?;
+    let reporter = context.ui.reporter("up");
+    let session = context.session(&engine, &project, &*reporter, Some(args.waits));
+    let up = ops::up(&session).await?;
+    drop(reporter);
+    let Up { durable, deployed, switched, addresses, .. } = &up;
+    if let Some(durable) = durable {
+        super::durable::say_differences(context, &durable.differences);
+    }
+    let urls = addresses.iter().map(|address| address.url.clone());
+    match (deployed, switched) {
+        (Some(deployed), Some(switched)) => {
+            let text = format!("{} is live: release {}", switched.to, switched.release);
+            let summary =
+                Summary::new(text).plan(&deployed.plan, &deployed.took).took(started.elapsed());
+            context.ui.summary(&summary.previews(urls));
+        }
+        _ => {
+            let summary = Summary::new("up to date: the live color runs what the files say");
+            context.ui.summary(&summary.took(started.elapsed()).previews(urls));
+        }
+    }
+    Ok(Exit::Done)
+}

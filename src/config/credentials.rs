@@ -1,0 +1,84 @@
+//! Random passwords, in a file that only its owner reads and Git ignores.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::ConfigError;
+use crate::base::files;
+
+/// What `write` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Names that got a value now; empty when all had one.
+    pub new: Vec<String>,
+}
+
+/// Gives each of `names` that has no value in `path` a random one and writes the file (mode 0600).
+///
+/// Values that are there stay as they are, also of names that nothing asks for any more.
+pub fn write(
+    path: &Path,
+    names: &[String],
+    present: &IndexMap<String, String>,
+) -> Result<Written, ConfigError> {
+    let new: Vec<String> =
+        names.iter().filter(|name| !present.contains_key(*name)).cloned().collect();
+    if new.is_empty() {
+        return Ok(Written { new });
+    }
+    let mut text = match files::read_text(path) {
+        Ok(text) => text,
+        Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+            "# Written by `envctl credentials`; keep it out of version control. Values are never overwritten.\n"
+                .to_owned()
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for name in &new {
+        text.push_str(&format!("{name}={}\n", random()));
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        files::write_atomic(&ignore, b"*\n", 0o644)?;
+    }
+    files::write_atomic(path, text.as_bytes(), 0o600)?;
+    Ok(Written { new })
+}
+
+/// 32 hex digits: 128 bits, with no character that a shell, a URL or SQL would read otherwise.
+fn random() -> String {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).expect("the system's random source answers");
+    hex::encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_private_ignored_and_never_overwritten() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".envctl/ci.credentials");
+        let first = write(&path, &["A".into(), "B".into()], &IndexMap::new()).unwrap();
+        assert_eq!(first.new, ["A", "B"]);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(files::read_text(&path.with_file_name(".gitignore")).unwrap(), "*\n");
+        let before = files::read_text(&path).unwrap();
+        let present = [("A".to_owned(), "x".to_owned()), ("B".to_owned(), "y".to_owned())]
+            .into_iter()
+            .collect();
+        assert_eq!(
+            write(&path, &["A".into(), "B".into()], &present).unwrap().new,
+            Vec::<String>::new()
+        );
+        assert_eq!(write(&path, &["A".into(), "C".into()], &present).unwrap().new, ["C"]);
+        assert!(files::read_text(&path).unwrap().starts_with(&before));
+    }
+}

@@ -1,0 +1,254 @@
+//! A project opened: its file found and read, its environment chosen, its variables gathered.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use super::{EnvironmentFile, ProjectFile, Shell};
+use crate::{
+    base::{
+        files::{self, FileError},
+        words,
+    },
+    compose::{self, Problems},
+    model::{Color, Names},
+};
+
+/// The project file's name.
+pub const FILE: &str = "envctl.yaml";
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("no `envctl.yaml` in `{}` or above it", start.display())]
+    NoProject { start: PathBuf },
+    #[error("{0}")]
+    Problems(#[from] Problems),
+    #[error("{0}")]
+    File(#[from] FileError),
+    #[error("no environment `{name}` in `{}`; it has {}", file.display(), known.join(", "))]
+    NoEnvironment { file: PathBuf, name: String, known: Vec<String>, near: Option<String> },
+    #[error("`{}`: {reason}", file.display())]
+    Wrong { file: PathBuf, reason: String },
+}
+
+/// A project with one of its environments chosen.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder that holds the project file; its relative paths start here.
+    pub root: PathBuf,
+    pub file: ProjectFile,
+    pub environment: EnvironmentFile,
+    pub names: Names,
+    /// What files of the project see: the process's variables over the environment's files over its credentials.
+    pub variables: IndexMap<String, String>,
+    /// What the credentials file holds.
+    pub credentials: IndexMap<String, String>,
+}
+
+impl Project {
+    /// Finds `envctl.yaml` in `start` or above and opens it for the environment: the one named, else the file's first.
+    pub fn open(
+        start: &Path,
+        environment: Option<&str>,
+        shell: &Shell,
+    ) -> Result<Self, ConfigError> {
+        let path = start
+            .ancestors()
+            .map(|folder| folder.join(FILE))
+            .find(|path| path.is_file())
+            .ok_or_else(|| ConfigError::NoProject { start: start.to_owned() })?;
+        let root = path.parent().unwrap_or(Path::new("/")).to_owned();
+        let environments = environments(&path)?;
+        let name = match environment {
+            None => environments.keys().next().cloned().unwrap_or_else(|| "devlocal".to_owned()),
+            Some(name) if environments.contains_key(name) => name.to_owned(),
+            Some("devlocal") if environments.is_empty() => "devlocal".to_owned(),
+            Some(name) => {
+                let known: Vec<String> = if environments.is_empty() {
+                    vec!["devlocal".to_owned()]
+                } else {
+                    environments.keys().cloned().collect()
+                };
+                let near =
+                    words::nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+                return Err(ConfigError::NoEnvironment {
+                    file: path,
+                    name: name.to_owned(),
+                    known,
+                    near,
+                });
+            }
+        };
+
+        let mut variables = IndexMap::new();
+        let credentials_file = credentials_file(&root, &name);
+        let credentials = if credentials_file.is_file() {
+            compose::dotenv(&credentials_file, &IndexMap::new())?
+        } else {
+            IndexMap::new()
+        };
+        variables.extend(credentials.clone());
+        for file in environments.get(&name).into_iter().flatten() {
+            let seen: IndexMap<_, _> =
+                variables.clone().into_iter().chain(shell.0.clone()).collect();
+            variables.extend(compose::dotenv(&root.join(file), &seen)?);
+        }
+        variables.extend(shell.0.clone());
+
+        let file: ProjectFile = compose::read(&path, &variables)?;
+        check(&path, &file, &name)?;
+        let environment = file.environments.get(&name).cloned().flatten().unwrap_or_default();
+        let names = Names::new(file.name.clone(), name);
+        variables.insert("ENVCTL_PROJECT".to_owned(), names.project.clone());
+        variables.insert("ENVCTL_ENV".to_owned(), names.environment.clone());
+        Ok(Self { root, file, environment, names, variables, credentials })
+    }
+
+    pub fn credentials_file(&self) -> PathBuf {
+        credentials_file(&self.root, &self.names.environment)
+    }
+
+    /// The app's Compose files for a color, with its variables.
+    pub fn load_app(&self, color: Color, release: &str) -> Result<compose::Project, ConfigError> {
+        let mut variables = self.variables.clone();
+        variables.insert("ENVCTL_COLOR".to_owned(), color.to_string());
+        variables.insert("ENVCTL_RELEASE".to_owned(), release.to_owned());
+        let mut files = self.paths(&self.file.app.compose);
+        if files.is_empty() {
+            files =
+                compose::discover(&self.root, &variables).ok_or_else(|| ConfigError::Wrong {
+                    file: self.root.join(FILE),
+                    reason: "`app.compose` names no file and no compose.yaml is beside it"
+                        .to_owned(),
+                })?;
+        }
+        files.extend(self.paths(self.file.app.overrides(color)));
+        self.load(&files, &self.names.compose_project(color.as_str()), &variables)
+    }
+
+    /// The app's Compose files for a color: the project file's, else those that Compose would find.
+    pub fn app_files(&self, color: Color) -> Result<Vec<PathBuf>, ConfigError> {
+        let mut files = self.paths(&self.file.app.compose);
+        if files.is_empty() {
+            files = compose::discover(&self.root, &self.variables).ok_or_else(|| {
+                ConfigError::Wrong {
+                    file: self.root.join(FILE),
+                    reason: "`app.compose` names no file and no compose.yaml is beside it"
+                        .to_owned(),
+                }
+            })?;
+        }
+        files.extend(self.paths(self.file.app.overrides(color)));
+        Ok(files)
+    }
+
+    /// The durable layer's own Compose files.
+    pub fn durable_files(&self) -> Vec<PathBuf> {
+        self.paths(&self.file.durable.compose)
+    }
+
+    /// The durable layer's own Compose files; none where the project has no such files.
+    pub fn load_durable(&self) -> Result<Option<compose::Project>, ConfigError> {
+        let files = self.durable_files();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        self.load(&files, &self.names.compose_project("durable"), &self.variables).map(Some)
+    }
+
+    fn load(
+        &self,
+        files: &[PathBuf],
+        name: &str,
+        variables: &IndexMap<String, String>,
+    ) -> Result<compose::Project, ConfigError> {
+        let folder = files.first().and_then(|file| file.parent()).unwrap_or(&self.root);
+        Ok(compose::load(&compose::Source {
+            files,
+            project_dir: folder,
+            project_name: name,
+            environment: variables,
+            profiles: &self.file.app.profiles,
+        })?)
+    }
+
+    fn paths(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        files.iter().map(|file| self.root.join(file)).collect()
+    }
+}
+
+fn credentials_file(root: &Path, environment: &str) -> PathBuf {
+    root.join(".envctl").join(format!("{environment}.credentials"))
+}
+
+/// The environments and their variable files: read ahead of the rest, which is interpolated with what they say.
+fn environments(path: &Path) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigError> {
+    #[derive(serde::Deserialize)]
+    struct Ahead {
+        #[serde(default)]
+        environments: IndexMap<String, Option<Files>>,
+    }
+    #[derive(Default, serde::Deserialize)]
+    struct Files {
+        #[serde(default)]
+        env_file: Vec<PathBuf>,
+    }
+    let text = files::read_text(path)?;
+    // What is wrong here is said by the full reading, with its place.
+    let ahead: Ahead =
+        serde_yaml::from_str(&text).unwrap_or(Ahead { environments: IndexMap::new() });
+    Ok(ahead
+        .environments
+        .into_iter()
+        .map(|(name, files)| (name, files.unwrap_or_default().env_file))
+        .collect())
+}
+
+fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), ConfigError> {
+    let wrong = |reason: String| ConfigError::Wrong { file: path.to_owned(), reason };
+    for (what, name) in [("name", file.name.as_str()), ("environment", environment)] {
+        let good = name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+        if !good || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.len() > 40 {
+            return Err(wrong(format!(
+                "{what} `{name}`: at most 40 lowercase letters, digits, `-` and `_`, the first a letter or digit"
+            )));
+        }
+    }
+    let mut seen = std::collections::BTreeMap::new();
+    for route in &file.proxy.routes {
+        let port = route.listen.port;
+        for (what, offset) in [
+            ("route", 0),
+            ("blue's preview", file.proxy.preview.blue),
+            ("green's preview", file.proxy.preview.green),
+        ] {
+            let Some(at) = port.checked_add(offset) else {
+                return Err(wrong(format!("proxy.routes: {what} of {port} is beyond port 65535")));
+            };
+            if let Some(other) = seen.insert(at, format!("{what} of {port}")) {
+                return Err(wrong(format!(
+                    "proxy.routes: port {at} is the {what} of {port} and the {other}"
+                )));
+            }
+        }
+        match (&route.to, route.paths.is_empty()) {
+            (Some(_), false) | (None, true) => {
+                return Err(wrong(format!("proxy.routes: {port} needs either `to` or `paths`")));
+            }
+            _ => {}
+        }
+        if route.tcp && (route.tls || !route.paths.is_empty()) {
+            return Err(wrong(format!(
+                "proxy.routes: {port} is `tcp`, which goes with `to` alone"
+            )));
+        }
+        if let Some(prefix) = route.paths.keys().find(|prefix| !prefix.starts_with('/')) {
+            return Err(wrong(format!(
+                "proxy.routes: {port}: path `{prefix}` has to start with `/`"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! What is asked of a running proxy and what it answers: one JSON line each way.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Color, Routing, Stack};
+
+/// A request or an answer on its way; the answer carries the request's `id`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line<T> {
+    pub id: String,
+    pub body: T,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Answered by [`Answer::Status`].
+    Status,
+    /// Makes a stack known under a color, in place of the one before. Answered by `Done`.
+    Put { color: Color, stack: Stack, drain_ms: u64 },
+    /// Makes a color live. Answered by `Switched`, `NotHealthy` or `Refused`.
+    Switch {
+        to: Color,
+        /// Whether each target of the color must accept a connection first.
+        health: bool,
+    },
+    /// Forgets a color's stack; refused for the live one. Answered by `Done`.
+    Forget { color: Color },
+    /// Keeps the result of the tests of a release. Refused when the color holds another one.
+    Tested { color: Color, release: String, result: serde_json::Value },
+    /// Waits until nothing is left on a color, at most `wait_ms`. Answered by `Drained`.
+    Drained { color: Color, wait_ms: u64 },
+    /// Tries to connect to a port on the proxy's network. Answered by `Done` or `NotHealthy`.
+    Probe { host: String, port: u16 },
+    /// Keeps a record in the history. Answered by `Done`.
+    Record(Record),
+    /// Newest last; `limit` takes the newest. Answered by `History`.
+    History {
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+}
+
+/// One entry of the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Sorts by time: `[A-Za-z0-9.-]+`, at most 128 characters, no dot in front.
+    pub name: String,
+    pub value: serde_json::Value,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Done,
+    Status(Box<Status>),
+    /// `from` is `to` when the color was live already.
+    Switched {
+        from: Option<Color>,
+        to: Color,
+        /// What was still open on `from` at the moment of the switch.
+        draining: Draining,
+    },
+    Drained {
+        left: Draining,
+    },
+    History(Vec<Record>),
+    /// Nothing was changed.
+    Refused {
+        reason: String,
+    },
+    /// The color stays idle: a target did not accept a connection. Nothing was changed.
+    NotHealthy {
+        /// `green-api:80`.
+        target: String,
+        reason: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of envctl that runs the proxy.
+    pub version: String,
+    pub routing: Routing,
+    /// Colors that were live and still have something open.
+    pub draining: BTreeMap<Color, Draining>,
+    /// What is open on each color, through live and preview ports together.
+    pub open: BTreeMap<Color, Open>,
+}
+
+/// What is left on a color that is no longer live. Previews do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// Plain requests: they finish, whatever time they take.
+    pub requests: u64,
+    pub websockets: u64,
+    /// Server-sent events.
+    pub streams: u64,
+    /// Connections of TCP routes.
+    #[serde(default)]
+    pub tcp: u64,
+    /// Until what stays open is closed by the proxy.
+    pub left_ms: u64,
+}
+
+impl Draining {
+    pub fn is_empty(&self) -> bool {
+        self.requests + self.websockets + self.streams + self.tcp == 0
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    pub requests: u64,
+    pub websockets: u64,
+    pub streams: u64,
+    pub tcp: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_read_as_people_write_them() {
+        let read = |text: &str| serde_json::from_str::<Line<Request>>(text).unwrap().body;
+        assert_eq!(read(r#"{"id":"1","body":"status"}"#), Request::Status);
+        assert_eq!(
+            read(r#"{"id":"2","body":{"switch":{"to":"green","health":true}}}"#),
+            Request::Switch { to: Color::Green, health: true }
+        );
+        assert_eq!(read(r#"{"id":"3","body":{"history":{}}}"#), Request::History { limit: None });
+    }
+
+    #[test]
+    fn answers_carry_their_kind() {
+        let answer = Line { id: "7".into(), body: Answer::Refused { reason: "no".into() } };
+        assert_eq!(
+            serde_json::to_string(&answer).unwrap(),
+            r#"{"id":"7","body":{"refused":{"reason":"no"}}}"#
+        );
+        assert_eq!(serde_json::to_string(&Answer::Done).unwrap(), r#""done""#);
+    }
+}

@@ -1,0 +1,146 @@
+//! What the proxy routes: its listeners, each color's stack, and which color is live.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::Color;
+
+/// A port on which the proxy listens. Fixed for the life of its process.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Listener {
+    pub port: u16,
+    #[serde(default)]
+    pub tls: bool,
+    /// Bytes are passed on as they are; otherwise HTTP.
+    #[serde(default)]
+    pub tcp: bool,
+    /// [`Route::listen`] of the route that is served here: the same as `port`, except for previews.
+    pub route: u16,
+    /// `None`: whatever color is live. `Some`: the preview of that color.
+    #[serde(default)]
+    pub color: Option<Color>,
+}
+
+/// A deployed app stack as the proxy sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stack {
+    pub release: String,
+    /// Git revision of the checkout.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// RFC 3339, UTC.
+    pub created: String,
+    /// Service to image id.
+    #[serde(default)]
+    pub images: BTreeMap<String, String>,
+    pub routes: Vec<Route>,
+    /// Result of the last `envctl test` of this release.
+    #[serde(default)]
+    pub tests: Option<serde_json::Value>,
+}
+
+/// A live port and the services behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    pub listen: u16,
+    #[serde(default)]
+    pub tls: bool,
+    #[serde(default)]
+    pub tcp: bool,
+    /// Longest prefix first. A TCP route has exactly one.
+    pub paths: Vec<PathRule>,
+}
+
+/// Where the requests below a path go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathRule {
+    /// Begins with `/` and matches whole segments: `/api` covers `/api` and `/api/x`, not `/apix`.
+    pub prefix: String,
+    /// Name on the proxy's network that only this color answers to: `green-api`.
+    pub host: String,
+    pub port: u16,
+    /// Takes the prefix off before the request is passed on.
+    #[serde(default)]
+    pub strip: bool,
+}
+
+/// Everything the proxy keeps across restarts: `routing.json` in its state folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Routing {
+    pub format: u32,
+    pub live: Option<Color>,
+    pub stacks: BTreeMap<Color, Stack>,
+    /// How long web sockets, event streams and TCP connections stay on a color that is no longer live.
+    #[serde(rename = "drain_ms", with = "milliseconds")]
+    pub drain: Duration,
+    /// When the live color last changed: RFC 3339, UTC.
+    #[serde(default)]
+    pub switched: Option<String>,
+}
+
+impl Routing {
+    /// The only format there is.
+    pub const FORMAT: u32 = 1;
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            format: Self::FORMAT,
+            live: None,
+            stacks: BTreeMap::new(),
+            drain: Duration::from_secs(30),
+            switched: None,
+        }
+    }
+}
+
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routing_survives_json_and_a_newer_writer() {
+        let mut routing = Routing { live: Some(Color::Green), ..Routing::default() };
+        routing.stacks.insert(
+            Color::Green,
+            Stack {
+                release: "r1".into(),
+                revision: None,
+                created: "2026-11-21T08:00:00Z".into(),
+                images: BTreeMap::new(),
+                routes: vec![Route {
+                    listen: 3000,
+                    tls: false,
+                    tcp: false,
+                    paths: vec![PathRule {
+                        prefix: "/".into(),
+                        host: "green-web".into(),
+                        port: 80,
+                        strip: false,
+                    }],
+                }],
+                tests: None,
+            },
+        );
+        let mut json = serde_json::to_value(&routing).unwrap();
+        assert_eq!(json["drain_ms"], 30_000);
+        json["later"] = true.into();
+        assert_eq!(serde_json::from_value::<Routing>(json).unwrap(), routing);
+    }
+}

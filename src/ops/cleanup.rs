@@ -1,0 +1,54 @@
+//! `cleanup`: the idle color goes.
+
+use super::{
+    OpsError, Session,
+    history::{self, Recorded},
+    lock::locked,
+    state,
+};
+use crate::{
+    model::{Color, labels},
+    plan::{self, Plan},
+};
+
+#[derive(Debug)]
+pub struct Cleanup {
+    pub color: Color,
+    pub plan: Plan,
+}
+
+/// Plans the removal of the idle color (or of the one named) without doing it.
+pub async fn plan_cleanup(
+    session: &Session<'_>,
+    color: Option<Color>,
+) -> Result<Cleanup, OpsError> {
+    let observed = session.observe().await?;
+    let names = &session.project.names;
+    let (routing, images, proxies) = tokio::try_join!(
+        state::routing(session, &observed),
+        async { Ok(session.engine.images(labels::PROJECT, Some(&names.project)).await?) },
+        async { Ok(session.engine.images(labels::LAYER, Some("proxy")).await?) },
+    )?;
+    let color = color.unwrap_or_else(|| Session::idle(&routing));
+    let images: Vec<_> = images.into_iter().chain(proxies).collect();
+    let drain = session.project.file.proxy.drain;
+    let plan = plan::cleanup(names, color, &observed, &routing, &images, drain)?;
+    Ok(Cleanup { color, plan })
+}
+
+/// Removes the idle color: waits for its connections, then removes containers, networks, volumes and images that nothing
+/// uses. The live color is refused.
+pub async fn cleanup(session: &Session<'_>, color: Option<Color>) -> Result<Cleanup, OpsError> {
+    locked(session, "cleanup", async || {
+        let planned = plan_cleanup(session, color).await?;
+        if planned.plan.is_empty() {
+            return Ok(planned);
+        }
+        let mut recorded = Recorded::new("cleanup").plan(&planned.plan);
+        recorded = recorded.release(planned.color, "");
+        history::recorded(session, recorded, async || session.execute(&planned.plan, None).await)
+            .await?;
+        Ok(planned)
+    })
+    .await
+}

@@ -1,0 +1,147 @@
+//! `deploy`: a fresh stack on the idle color.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    OpsError, Session,
+    history::{self, Recorded},
+    lock::locked,
+    preview::{self, Preview},
+    proxy, sources, state,
+};
+use crate::{
+    base::clock,
+    model::{Color, Observed, Routing},
+    plan::{self, Deploy, Id, Plan, desired},
+    run::Event,
+};
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeployOptions {
+    /// None: the idle one.
+    pub color: Option<Color>,
+    /// Deploy to the live color all the same.
+    pub force: bool,
+}
+
+#[derive(Debug)]
+pub struct Deployed {
+    pub color: Color,
+    pub release: String,
+    pub plan: Plan,
+    /// How long each step took.
+    pub took: BTreeMap<Id, Duration>,
+    pub previews: Vec<Preview>,
+}
+
+/// Plans a deployment without doing it.
+pub async fn plan_deploy(session: &Session<'_>, options: DeployOptions) -> Result<Plan, OpsError> {
+    let observed = session.observe().await?;
+    let routing = state::routing(session, &observed).await?;
+    let revision = revision(session).await;
+    Ok(prepare(session, options, &observed, &routing, revision.as_deref()).await?.plan)
+}
+
+/// Brings a fresh stack up on the idle color and makes it known to the proxy. The live color is not touched.
+pub async fn deploy(session: &Session<'_>, options: DeployOptions) -> Result<Deployed, OpsError> {
+    let what = options.color.map_or_else(|| "deploy".to_owned(), |color| format!("deploy {color}"));
+    locked(session, &what, async || deploy_locked(session, options).await).await
+}
+
+pub(super) async fn deploy_locked(
+    session: &Session<'_>,
+    options: DeployOptions,
+) -> Result<Deployed, OpsError> {
+    let observed = session.observe().await?;
+    let (routing, revision) = tokio::join!(state::routing(session, &observed), revision(session));
+    let ready = prepare(session, options, &observed, &routing?, revision.as_deref()).await?;
+    for warning in &ready.warnings {
+        session.reporter.on(Event::Warning(warning));
+    }
+    let recorded = Recorded::new("deploy")
+        .release(ready.color, &ready.release)
+        .made_of(revision.as_deref(), ready.images.clone())
+        .plan(&ready.plan)
+        .forced(options.force);
+    let took = history::recorded(session, recorded, async || {
+        session.execute(&ready.plan, Some(ready.color)).await
+    })
+    .await?;
+    Ok(Deployed {
+        color: ready.color,
+        release: ready.release,
+        plan: ready.plan,
+        took,
+        previews: ready.previews,
+    })
+}
+
+struct Ready {
+    color: Color,
+    release: String,
+    plan: Plan,
+    images: BTreeMap<String, String>,
+    previews: Vec<Preview>,
+    warnings: Vec<String>,
+    /// What the proxy's image is built from, until it is built.
+    _folder: Option<tempfile::TempDir>,
+}
+
+async fn prepare(
+    session: &Session<'_>,
+    options: DeployOptions,
+    observed: &Observed,
+    routing: &Routing,
+    revision: Option<&str>,
+) -> Result<Ready, OpsError> {
+    let names = &session.project.names;
+    let color = options.color.unwrap_or_else(|| Session::idle(routing));
+    let release = clock::id();
+    let (files, app) = sources::app(session, color, &release).await?;
+    let proxy = desired::proxy(session.project, &files);
+    let (image, folder) = if plan::proxy_is_current(&proxy, observed) {
+        (None, None)
+    } else {
+        let (job, there, folder) = proxy::image(session).await?;
+        (Some((job, there)), folder)
+    };
+    let images = sources::images(session, app.services.iter()).await?;
+    let plan = plan::deploy(&Deploy {
+        names,
+        app: &app,
+        proxy: &proxy,
+        proxy_image: image.as_ref().map(|(job, there)| (job, *there)),
+        observed,
+        images: &images,
+        routing,
+        revision,
+        created: &clock::now(),
+        drain: session.project.file.proxy.drain,
+        force: options.force,
+    })?;
+    Ok(Ready {
+        color,
+        release,
+        plan,
+        images: app.services.iter().map(|s| (s.key.clone(), s.image.tag.clone())).collect(),
+        previews: preview::of(session, &files, color),
+        warnings: app.warnings,
+        _folder: folder,
+    })
+}
+
+/// The Git revision of the checkout: CI's own word, else `git`'s.
+async fn revision(session: &Session<'_>) -> Option<String> {
+    if let Some(revision) = session.shell.revision() {
+        return Some(revision.to_owned());
+    }
+    let output = tokio::process::Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .current_dir(&session.project.root)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
+}

@@ -1,0 +1,52 @@
+//! What a use case can end with, other than well.
+
+use crate::{
+    compose::Problems,
+    config::ConfigError,
+    engine::EngineError,
+    model::{Color, Holder},
+    plan::Conflict,
+    run::{Failure, ProxyError},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Problems(#[from] Problems),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    #[error("{failure}")]
+    Failed {
+        failure: Box<Failure>,
+        /// The color that was being deployed or switched to, whose containers stand for inspection.
+        color: Option<Color>,
+    },
+    #[error("`{}` of {} holds the lock since {}", holder.what, holder.who, holder.since)]
+    Locked { holder: Box<Holder> },
+    #[error("the {kind} `{name}` is not envctl's own")]
+    NotOurs { kind: &'static str, name: String },
+    #[error("the tests of {color} failed: {failed} of {all}")]
+    TestsFailed { color: Color, failed: usize, all: usize },
+    #[error("no color is live yet")]
+    NothingLive,
+    #[error("there is no release to go back to: {color} was cleaned up")]
+    NothingToRollBack { color: Color },
+    #[error(
+        "the project has no durable layer: envctl.yaml names neither `durable.compose` nor `durable.services`"
+    )]
+    NoDurableLayer,
+    #[error("no service `{name}` in {place}; there are {}", known.join(", "))]
+    NoService { name: String, place: String, known: Vec<String> },
+    #[error("the state of `{environment}` cannot be read: {reason}")]
+    State { environment: String, reason: String },
+    #[error("envctl's own executable cannot be read for the proxy's image: {reason}")]
+    Executable { reason: String },
+    #[error("interrupted")]
+    Interrupted,
+}

@@ -1,0 +1,39 @@
+//! The use cases, one file each: observe → plan → execute. Never prints. Imports what is below it.
+
+mod cleanup;
+mod credentials;
+mod deploy;
+mod doctor;
+mod durable;
+mod error;
+mod history;
+mod lock;
+mod logs;
+mod preview;
+mod proxy;
+mod session;
+mod sources;
+mod state;
+mod status;
+mod switch;
+mod test;
+#[cfg(test)]
+mod tests;
+mod up;
+
+pub use cleanup::{Cleanup, cleanup, plan_cleanup};
+pub use credentials::open;
+pub use deploy::{DeployOptions, Deployed, deploy, plan_deploy};
+pub use doctor::{Finding, Report, doctor};
+pub use durable::{
+    DurableService, DurableUp, durable_down, durable_status, durable_up, plan_durable_up,
+    shell_command,
+};
+pub use error::OpsError;
+pub use history::history;
+pub use logs::{LogTarget, log_targets};
+pub use session::Session;
+pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};
+pub use switch::{SwitchOptions, Switched, rollback, switch};
+pub use test::{CheckResult, Tested, test};
+pub use up::{Up, up};

@@ -1,0 +1,68 @@
+//! What every use case works with.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::OpsError;
+use crate::{
+    config::{Project, Shell},
+    engine::Engine,
+    model::{Color, Observed, Routing},
+    plan::{Id, Plan},
+    run::{Event, Executor, Reporter},
+};
+
+/// What every use case works with: the engine, an opened project, where to report.
+pub struct Session<'a> {
+    pub engine: &'a dyn Engine,
+    pub project: &'a Project,
+    pub shell: &'a Shell,
+    pub reporter: &'a dyn Reporter,
+    /// Set by Ctrl-C and SIGTERM.
+    pub cancel: CancellationToken,
+    /// How long to wait for another operation of the environment.
+    pub lock_wait: Duration,
+    /// The longest that a service may take to get ready.
+    pub wait: Duration,
+    /// Envctl's own executable, which the proxy's image is made of.
+    pub executable: PathBuf,
+    /// Where the engine's published ports are reached from here.
+    pub host: String,
+}
+
+impl Session<'_> {
+    pub fn who(&self) -> String {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = host.trim();
+        format!("{}@{}", self.shell.user(), if host.is_empty() { "localhost" } else { host })
+    }
+
+    /// Looks at everything on the engine once.
+    pub(super) async fn observe(&self) -> Result<Observed, OpsError> {
+        Ok(self.engine.observe().await?)
+    }
+
+    /// Does what a plan says.
+    pub(super) async fn execute(
+        &self,
+        plan: &Plan,
+        color: Option<Color>,
+    ) -> Result<BTreeMap<Id, Duration>, OpsError> {
+        if plan.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        self.reporter.on(Event::Planned(plan));
+        let proxy = self.project.names.proxy();
+        let executor = Executor { engine: self.engine, proxy: &proxy, reporter: self.reporter };
+        executor
+            .run(plan)
+            .await
+            .map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })
+    }
+
+    /// The color that a command without one means: the one that does not serve.
+    pub(super) fn idle(routing: &Routing) -> Color {
+        routing.live.map_or(Color::Blue, Color::other)
+    }
+}

@@ -1,0 +1,162 @@
+//! Routing and history of an environment, wherever the proxy is: running, stopped or gone.
+
+use super::{OpsError, Session, lock};
+use crate::{
+    engine::EngineError,
+    model::{
+        Change, FileSpec, Mount, Observed, Routing, ServiceSpec, VolumeSpec,
+        control::{Answer, Record, Request, Status},
+        labels,
+    },
+    run,
+};
+
+const ROUTING: &str = "/state/routing.json";
+const HISTORY: &str = "/state/history";
+/// The user that the proxy runs as.
+const NOBODY: u64 = 65534;
+
+/// What a running proxy says of itself; none when it does not run.
+pub async fn proxy_status(
+    session: &Session<'_>,
+    observed: &Observed,
+) -> Result<Option<Box<Status>>, OpsError> {
+    let name = session.project.names.proxy();
+    if !observed.container(&name).is_some_and(crate::model::Container::is_running) {
+        return Ok(None);
+    }
+    match run::tell(session.engine, &name, &Request::Status).await? {
+        Answer::Status(status) => Ok(Some(status)),
+        other => Err(wrong(session, format!("the proxy answers {other:?}"))),
+    }
+}
+
+/// Who gets the traffic.
+pub async fn routing(session: &Session<'_>, observed: &Observed) -> Result<Routing, OpsError> {
+    if let Some(status) = proxy_status(session, observed).await? {
+        return Ok(status.routing);
+    }
+    if observed.volume(&session.project.names.proxy_state()).is_none() {
+        return Ok(Routing::default());
+    }
+    let bytes = with_container(session, observed, async |name: &str| {
+        session.engine.read_file(name, ROUTING).await
+    })
+    .await?;
+    match bytes {
+        None => Ok(Routing::default()),
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| wrong(session, format!("{ROUTING}: {error}"))),
+    }
+}
+
+/// Adds a change to the history.
+pub async fn record(session: &Session<'_>, change: &Change) -> Result<(), OpsError> {
+    let observed = session.observe().await?;
+    let name = session.project.names.proxy();
+    let value = serde_json::to_value(change).map_err(|error| wrong(session, error.to_string()))?;
+    if observed.container(&name).is_some_and(crate::model::Container::is_running) {
+        let record = Record { name: change.id.clone(), value };
+        run::tell(session.engine, &name, &Request::Record(record)).await?;
+        return Ok(());
+    }
+    let file = FileSpec {
+        path: format!("{HISTORY}/{}.json", change.id),
+        content: value.to_string().into_bytes(),
+        mode: 0o644,
+        uid: NOBODY,
+        gid: NOBODY,
+    };
+    let files = [file];
+    with_container(session, &observed, async |name: &str| {
+        session.engine.write_files(name, &files).await
+    })
+    .await
+}
+
+/// The changes of the environment, oldest first.
+pub async fn changes(session: &Session<'_>, observed: &Observed) -> Result<Vec<Change>, OpsError> {
+    let name = session.project.names.proxy();
+    let values: Vec<serde_json::Value> = if observed
+        .container(&name)
+        .is_some_and(crate::model::Container::is_running)
+    {
+        match run::tell(session.engine, &name, &Request::History { limit: None }).await? {
+            Answer::History(records) => records.into_iter().map(|record| record.value).collect(),
+            other => return Err(wrong(session, format!("the proxy answers {other:?}"))),
+        }
+    } else if observed.volume(&session.project.names.proxy_state()).is_none() {
+        vec![]
+    } else {
+        let files = with_container(session, observed, async |name: &str| {
+            session.engine.read_folder(name, HISTORY).await
+        })
+        .await?;
+        let mut values = vec![];
+        for (file, bytes) in files.unwrap_or_default() {
+            if file.ends_with(".json") {
+                let value = serde_json::from_slice(&bytes);
+                values.push(
+                    value.map_err(|error| wrong(session, format!("{HISTORY}/{file}: {error}")))?,
+                );
+            }
+        }
+        values
+    };
+    values
+        .into_iter()
+        .map(|value| {
+            serde_json::from_value(value).map_err(|error| wrong(session, error.to_string()))
+        })
+        .collect()
+}
+
+/// Runs with a container that has the state at hand: the stopped proxy, else one made for the occasion.
+async fn with_container<T>(
+    session: &Session<'_>,
+    observed: &Observed,
+    work: impl AsyncFnOnce(&str) -> Result<T, EngineError>,
+) -> Result<T, OpsError> {
+    let names = &session.project.names;
+    if observed.container(&names.proxy()).is_some() {
+        return Ok(work(&names.proxy()).await?);
+    }
+    let own = [
+        (labels::PROJECT, names.project.as_str()),
+        (labels::ENVIRONMENT, &names.environment),
+        (labels::LAYER, "proxy"),
+        (labels::VERSION, env!("CARGO_PKG_VERSION")),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    if observed.volume(&names.proxy_state()).is_none() {
+        let volume = VolumeSpec {
+            name: names.proxy_state(),
+            labels: own.clone().into(),
+            ..VolumeSpec::default()
+        };
+        session.engine.create_volume(&volume).await?;
+    }
+    let spec = ServiceSpec {
+        name: format!("{}-state-{}", names.prefix(), std::process::id()),
+        image: lock::IMAGE.to_owned(),
+        command: Some(vec!["never-started".to_owned()]),
+        labels: own.into(),
+        network_mode: Some("none".to_owned()),
+        mounts: vec![Mount::Volume {
+            source: Some(names.proxy_state()),
+            target: "/state".to_owned(),
+            read_only: false,
+            nocopy: false,
+            subpath: None,
+        }],
+        ..ServiceSpec::default()
+    };
+    lock::create_from_image(session, &spec).await?;
+    let result = work(&spec.name).await;
+    session.engine.remove(&spec.name).await?;
+    Ok(result?)
+}
+
+fn wrong(session: &Session<'_>, reason: String) -> OpsError {
+    OpsError::State { environment: session.project.names.environment.clone(), reason }
+}

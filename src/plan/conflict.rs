@@ -1,0 +1,135 @@
+//! What stands in the way of a plan on the engine.
+
+use crate::model::{Container, Names, Observed, Publish, labels};
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    #[error("the {kind} `{name}` is there and not envctl's own ({owner})")]
+    NotOurs { kind: &'static str, name: String, owner: String },
+    #[error("port {port} of {address} is held by the container `{holder}`")]
+    PortHeld { address: String, port: u16, holder: String },
+    #[error("the {kind} `{name}`, which the files call external, is not there")]
+    NoExternal { kind: &'static str, name: String },
+    #[error("the durable layer is not up: network `{network}` is not there")]
+    NoDurable { network: String },
+    #[error("{color} is live")]
+    Live { color: crate::model::Color },
+    #[error("{color} has no release")]
+    NoRelease { color: crate::model::Color },
+    #[error("the tests of {color} failed ({release})")]
+    TestsFailed { color: crate::model::Color, release: String },
+    #[error("{color} was not tested ({release})")]
+    NotTested { color: crate::model::Color, release: String },
+}
+
+/// Whose a thing is, for people: by its labels.
+fn owner(labels: &std::collections::BTreeMap<String, String>) -> String {
+    match (labels.get(labels::PROJECT), labels.get(labels::compose::PROJECT)) {
+        (Some(project), _) => format!("of the envctl project `{project}`"),
+        (None, Some(project)) => format!("of the Compose project `{project}`"),
+        (None, None) => "it carries no label of an owner".to_owned(),
+    }
+}
+
+fn is_ours(found: &std::collections::BTreeMap<String, String>, names: &Names) -> bool {
+    found.get(labels::PROJECT) == Some(&names.project)
+        && found.get(labels::ENVIRONMENT) == Some(&names.environment)
+}
+
+/// The container of that name, if it is there; one that is not this environment's is a conflict.
+pub(super) fn own_container<'a>(
+    observed: &'a Observed,
+    names: &Names,
+    name: &str,
+) -> Result<Option<&'a Container>, Conflict> {
+    match observed.container(name) {
+        Some(found) if !is_ours(&found.labels, names) => Err(Conflict::NotOurs {
+            kind: "container",
+            name: name.to_owned(),
+            owner: owner(&found.labels),
+        }),
+        found => Ok(found),
+    }
+}
+
+/// Whether a network of that name is there with labels of this environment.
+pub(super) fn own_network<'a>(
+    observed: &'a Observed,
+    names: &Names,
+    name: &str,
+) -> Result<Option<&'a crate::model::Network>, Conflict> {
+    match observed.network(name) {
+        Some(found) if !is_ours(&found.labels, names) => Err(Conflict::NotOurs {
+            kind: "network",
+            name: name.to_owned(),
+            owner: owner(&found.labels),
+        }),
+        found => Ok(found),
+    }
+}
+
+pub(super) fn own_volume<'a>(
+    observed: &'a Observed,
+    names: &Names,
+    name: &str,
+) -> Result<Option<&'a crate::model::Volume>, Conflict> {
+    match observed.volume(name) {
+        Some(found) if !is_ours(&found.labels, names) => Err(Conflict::NotOurs {
+            kind: "volume",
+            name: name.to_owned(),
+            owner: owner(&found.labels),
+        }),
+        found => Ok(found),
+    }
+}
+
+/// Whether another running container holds one of the ports.
+pub(super) fn ports(observed: &Observed, own: &str, ports: &[Publish]) -> Result<(), Conflict> {
+    for publish in ports {
+        let Some(port) = publish.host_port else { continue };
+        let holder = observed.containers.iter().find(|container| {
+            container.name != own
+                && container.is_running()
+                && container.ports.iter().any(|held| {
+                    held.host_port == Some(port)
+                        && held.protocol == publish.protocol
+                        && (held.host_ip == publish.host_ip
+                            || is_any(&held.host_ip)
+                            || is_any(&publish.host_ip))
+                })
+        });
+        if let Some(holder) = holder {
+            return Err(Conflict::PortHeld {
+                address: publish.host_ip.clone(),
+                port,
+                holder: holder.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_any(address: &str) -> bool {
+    matches!(address, "" | "0.0.0.0" | "::")
+}
+
+pub(super) fn external(
+    observed: &Observed,
+    names: &Names,
+    external: &[(&'static str, String)],
+) -> Result<(), Conflict> {
+    for (kind, name) in external {
+        let found = match *kind {
+            "network" => observed.network(name).is_some(),
+            _ => observed.volume(name).is_some(),
+        };
+        if found {
+            continue;
+        }
+        if *name == names.durable_network("default") {
+            return Err(Conflict::NoDurable { network: name.clone() });
+        }
+        return Err(Conflict::NoExternal { kind, name: name.clone() });
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! `deploy`: a fresh stack on the idle color, beside the one that serves.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Action, Conflict, Id, ImageJob, Plan, conflict,
+    desired::{App, Proxy, Role},
+    proxy,
+    stack::{self, Before, Need},
+};
+use crate::model::{Container, Image, Names, Observed, Routing, Stack, control::Request, labels};
+
+/// What a deployment is planned from.
+#[derive(Debug)]
+pub struct Deploy<'a> {
+    pub names: &'a Names,
+    pub app: &'a App,
+    pub proxy: &'a Proxy,
+    /// The proxy's image, where its container has to be made, and whether it is there.
+    pub proxy_image: Option<(&'a ImageJob, bool)>,
+    pub observed: &'a Observed,
+    /// The images that are on the engine, by reference.
+    pub images: &'a BTreeMap<String, Image>,
+    pub routing: &'a Routing,
+    pub revision: Option<&'a str>,
+    /// RFC 3339, UTC.
+    pub created: &'a str,
+    pub drain: Duration,
+    /// Deploy to the live color all the same.
+    pub force: bool,
+}
+
+/// Plans a deployment. The live color is refused; what is left of the color's last release goes first.
+pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
+    let Deploy { names, app, observed, .. } = *input;
+    let color = app.color;
+    let live = input.routing.live == Some(color);
+    if live && !input.force {
+        return Err(Conflict::Live { color });
+    }
+    conflict::external(observed, names, &app.external)?;
+    for spec in app.services.iter().flat_map(|service| &service.replicas) {
+        conflict::own_container(observed, names, &spec.name)?;
+    }
+
+    let mut plan = Plan::default();
+    let proxy = proxy::proxy(
+        &mut plan,
+        names,
+        input.proxy,
+        input.proxy_image.map(|(image, _)| image),
+        input.proxy_image.is_some_and(|(_, there)| there),
+        observed,
+    )?;
+    let mut before = Before { proxy, ..Before::default() };
+    before.images = stack::images(&mut plan, app.services.iter(), input.images);
+    let cleared = clear(&mut plan, input, proxy, live);
+    before.removed.clone_from(&cleared.containers);
+
+    for network in &app.networks {
+        let found = conflict::own_network(observed, names, &network.name)?;
+        let hash = found.and_then(|found| found.labels.get(labels::SPEC_HASH));
+        if found.is_some() && hash == network.labels.get(labels::SPEC_HASH) {
+            continue;
+        }
+        let mut after: Vec<Id> = vec![];
+        let mut reason = "not found";
+        if found.is_some() {
+            reason = "its definition changed";
+            after.push(plan.push(
+                cleared.containers.values().copied(),
+                Action::RemoveNetwork(network.name.clone()),
+                format!("remove network {}", network.name),
+                reason,
+            ));
+        }
+        before.places.push(plan.push(
+            after,
+            Action::CreateNetwork(Box::new(network.clone())),
+            format!("create network {}", network.name),
+            reason,
+        ));
+    }
+    for volume in &app.volumes {
+        let mut after: Vec<Id> = vec![];
+        if conflict::own_volume(observed, names, &volume.name)?.is_some() {
+            if live {
+                continue;
+            }
+            after.push(plan.push(
+                cleared.containers.values().copied(),
+                Action::RemoveVolume(volume.name.clone()),
+                format!("remove volume {}", volume.name),
+                "of the color's last release",
+            ));
+        }
+        before.places.push(plan.push(
+            after,
+            Action::CreateVolume(Box::new(volume.clone())),
+            format!("create volume {}", volume.name),
+            "not found",
+        ));
+    }
+
+    let ready =
+        stack::services(&mut plan, &app.services, &format!("{color}/"), &before, &|service| {
+            let reason = match service.role {
+                Role::Worker => format!("starts when {color} goes live"),
+                Role::Hook => format!("runs before {color} goes live"),
+                _ => format!("release {}", app.release),
+            };
+            (Need::Create, reason)
+        });
+    let stack = Stack {
+        release: app.release.clone(),
+        revision: input.revision.map(str::to_owned),
+        created: input.created.to_owned(),
+        images: app
+            .services
+            .iter()
+            .map(|service| (service.key.clone(), service.image.tag.clone()))
+            .collect(),
+        routes: app.routes.clone(),
+        tests: None,
+    };
+    let drain_ms = u64::try_from(input.drain.as_millis()).unwrap_or(u64::MAX);
+    plan.push(
+        ready.into_iter().chain(proxy),
+        Action::Tell(Box::new(Request::Put { color, stack, drain_ms })),
+        format!("make {color} known to the proxy"),
+        "its preview leads to it from here on",
+    );
+    Ok(plan)
+}
+
+struct Cleared {
+    /// The removal of each container, by name.
+    containers: BTreeMap<String, Id>,
+}
+
+/// Removes what is left of the color's last release, once nothing is open on it any more.
+fn clear(plan: &mut Plan, input: &Deploy<'_>, proxy: Option<Id>, live: bool) -> Cleared {
+    let color = input.app.color;
+    let old: Vec<&Container> = of_color(input.observed, input.names, color.as_str());
+    let mut after: Vec<Id> = proxy.into_iter().collect();
+    if !live && input.routing.stacks.contains_key(&color) {
+        let wait_ms = u64::try_from(input.drain.as_millis()).unwrap_or(u64::MAX);
+        let drained = plan.push(
+            after,
+            Action::Tell(Box::new(Request::Drained { color, wait_ms })),
+            format!("wait until nothing is open on {color}"),
+            "it is replaced",
+        );
+        after = vec![plan.push(
+            [drained],
+            Action::Tell(Box::new(Request::Forget { color })),
+            format!("take {color} off the proxy"),
+            "it is replaced",
+        )];
+    }
+    // The new stack is brought up only when the images are there: a failed build leaves the old one standing.
+    let mut containers = BTreeMap::new();
+    for container in old {
+        let stop = container.is_running().then(|| {
+            plan.push(
+                after.clone(),
+                Action::Stop(container.name.clone()),
+                format!("stop {}", container.name),
+                "of the color's last release",
+            )
+        });
+        let before = stop.map_or_else(|| after.clone(), |stop| vec![stop]);
+        let id = plan.push(
+            before,
+            Action::Remove(container.name.clone()),
+            format!("remove container {}", container.name),
+            "of the color's last release",
+        );
+        containers.insert(container.name.clone(), id);
+    }
+    Cleared { containers }
+}
+
+/// The containers of a color, by name.
+pub(super) fn of_color<'a>(
+    observed: &'a Observed,
+    names: &Names,
+    color: &str,
+) -> Vec<&'a Container> {
+    let mut all: Vec<&Container> = observed
+        .containers
+        .iter()
+        .filter(|container| {
+            container.belongs_to(names) && container.label(labels::COLOR) == Some(color)
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+/// Whether a color runs exactly this stack: nothing to deploy then.
+pub fn is_up_to_date(
+    names: &Names,
+    app: &App,
+    observed: &Observed,
+    images: &BTreeMap<String, Image>,
+) -> bool {
+    let found = of_color(observed, names, app.color.as_str());
+    let wanted: Vec<_> =
+        app.services.iter().flat_map(|s| s.replicas.iter().map(move |spec| (s, spec))).collect();
+    found.len() == wanted.len()
+        && app.networks.iter().all(|network| observed.network(&network.name).is_some())
+        && wanted.iter().all(|(service, spec)| {
+            let same = |container: &&&Container| {
+                container.name == spec.name
+                    && container.label(labels::SPEC_HASH) == Some(&spec.hash())
+                    && images.get(&spec.image).is_none_or(|image| image.id == container.image_id)
+            };
+            found.iter().find(same).is_some_and(|container| match service.role {
+                Role::Main => container.is_running(),
+                _ => true,
+            })
+        })
+}

@@ -1,0 +1,414 @@
+//! A color's app stack as it shall be.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    image,
+    proxy::routes,
+    service::{self, Place, Role, Service},
+};
+use crate::{
+    compose::{self, Problem},
+    config,
+    model::{
+        Attachment, BuildSpec, Color, Names, NetworkSpec, Route, ServiceSpec, Subnet, Test,
+        VolumeSpec, labels,
+    },
+};
+
+/// A color's app stack as it shall be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct App {
+    pub color: Color,
+    pub release: String,
+    pub networks: Vec<NetworkSpec>,
+    pub volumes: Vec<VolumeSpec>,
+    /// Networks and volumes that have to be there already, by name.
+    pub external: Vec<(&'static str, String)>,
+    /// Sorted by key.
+    pub services: Vec<Service>,
+    pub routes: Vec<Route>,
+    pub warnings: Vec<String>,
+}
+
+/// What it takes to know a stack.
+pub struct Source<'a> {
+    pub project: &'a config::Project,
+    pub files: &'a compose::Project,
+    /// Where `files` was read from.
+    pub paths: &'a [PathBuf],
+    pub color: Color,
+    pub release: &'a str,
+    /// What is built, and the hash of what it is built from, by service.
+    pub builds: &'a BTreeMap<String, (BuildSpec, String)>,
+    /// The longest that a service may take to get ready.
+    pub wait: Duration,
+}
+
+/// Derives a color's stack. All that is wrong with the files comes at once.
+pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
+    let Source { project, files, color, release, .. } = *source;
+    let (names, durable) = (&project.names, &project.file.durable.services);
+    let mut problems = vec![];
+    let mut warnings: Vec<String> = files.warnings.iter().map(ToString::to_string).collect();
+    for key in
+        durable.iter().chain(&project.file.app.workers).chain(&project.file.hooks.before_switch)
+    {
+        if !files.services.contains_key(key) && !files.disabled.contains_key(key) {
+            problems.push(files.problem(
+                &["services"],
+                format!("envctl.yaml names the service `{key}`, which the app's files do not have"),
+            ));
+        }
+    }
+    let routes = routes(project, files, color, &mut problems);
+    let routed: BTreeMap<&str, u16> = routes
+        .iter()
+        .flat_map(|route| &route.paths)
+        .filter_map(|path| {
+            Some((path.host.strip_prefix(color.as_str())?.strip_prefix('-')?, path.port))
+        })
+        .collect();
+
+    let mut networks = BTreeMap::new();
+    let mut volumes = BTreeMap::new();
+    let mut external = BTreeSet::new();
+    let mut services = vec![];
+    for (key, own) in files.services.iter().filter(|(key, _)| !durable.contains(key)) {
+        let stack = Stack { source, names, durable };
+        let (mut template, healthcheck) = stack.template(key, own, &mut problems);
+        let role = stack.role(key);
+        if template.network_mode.is_none() {
+            let proxied = routed.contains_key(key.as_str());
+            template.networks =
+                stack.attachments(key, own, proxied, &mut networks, &mut external, &mut problems);
+        } else if routed.contains_key(key.as_str()) {
+            problems.push(files.problem(
+                &["services", key, "network_mode"],
+                "a service that a route leads to has to be on a network that the proxy can join",
+            ));
+        }
+        stack.note_volumes(own, &mut volumes, &mut external);
+        if let Some(name) = &own.container_name {
+            warnings.push(format!("`{key}` has `container_name: {name}`: a network alias, as two colors cannot share a name"));
+        }
+        let image = image::job(names, key, own, source.builds.get(key));
+        template.image.clone_from(&image.tag);
+        let replicas = (1..=own.replicas()).map(|number| {
+            let mut spec = template.clone();
+            spec.name = names.container(color, key, number);
+            service::compose_labels(
+                &mut spec,
+                &names.compose_project(color.as_str()),
+                key,
+                number,
+                own,
+                source.paths,
+            );
+            spec.sealed()
+        });
+        let depends_on = own
+            .depends_on
+            .iter()
+            .filter(|(other, _)| !durable.contains(other) && files.services.contains_key(*other))
+            .map(|(other, dependency)| (other.clone(), dependency.condition));
+        services.push(Service {
+            key: key.clone(),
+            role,
+            image,
+            replicas: replicas.collect(),
+            depends_on: depends_on.collect(),
+            limit: service::limit(healthcheck.as_ref(), source.wait),
+            routed: routed.get(key.as_str()).map(|port| (Names::alias(color, key), *port)),
+            healthcheck,
+        });
+    }
+    services.sort_by(|a, b| a.key.cmp(&b.key));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(App {
+        color,
+        release: release.to_owned(),
+        networks: networks.into_values().collect(),
+        volumes: volumes.into_values().collect(),
+        external: external.into_iter().collect(),
+        services,
+        routes,
+        warnings,
+    })
+}
+
+struct Stack<'a> {
+    source: &'a Source<'a>,
+    names: &'a Names,
+    durable: &'a [String],
+}
+
+impl Stack<'_> {
+    fn role(&self, key: &str) -> Role {
+        let file = &self.source.project.file;
+        let awaited = |own: &compose::Service| {
+            own.depends_on
+                .get(key)
+                .is_some_and(|other| other.condition == compose::Condition::Completed)
+        };
+        if file.hooks.before_switch.iter().any(|hook| hook == key) {
+            Role::Hook
+        } else if file.app.workers.iter().any(|worker| worker == key) {
+            Role::Worker
+        } else if self.source.files.services.values().any(awaited) {
+            Role::Job
+        } else {
+            Role::Main
+        }
+    }
+
+    fn template(
+        &self,
+        key: &str,
+        own: &compose::Service,
+        problems: &mut Vec<Problem>,
+    ) -> (ServiceSpec, Option<crate::model::Healthcheck>) {
+        let Source { files, color, release, .. } = *self.source;
+        let place = Place {
+            project: files,
+            key,
+            volume: &|volume| self.volume(volume),
+            container: &|other| self.names.container(color, other, 1),
+        };
+        let mut spec = service::spec(own, "", &place, problems);
+        for (name, value) in [
+            ("ENVCTL_PROJECT", self.names.project.as_str()),
+            ("ENVCTL_ENV", &self.names.environment),
+            ("ENVCTL_COLOR", color.as_str()),
+            ("ENVCTL_RELEASE", release),
+        ] {
+            spec.environment.insert(name.to_owned(), value.to_owned());
+        }
+        spec.labels.extend(own_labels(self.names, color));
+        spec.labels.insert(labels::SERVICE.to_owned(), key.to_owned());
+        spec.labels.insert(labels::RELEASE.to_owned(), release.to_owned());
+        if let Some(role) = self.role(key).label() {
+            spec.labels.insert(labels::ROLE.to_owned(), role.to_owned());
+        }
+        let healthcheck = spec.healthcheck.clone().filter(|check| check.test != Test::None);
+        (spec, healthcheck)
+    }
+
+    /// The engine's name of a volume.
+    fn volume(&self, key: &str) -> String {
+        match self.source.files.volumes.get(key) {
+            Some(volume) if volume.external => {
+                volume.name.clone().unwrap_or_else(|| key.to_owned())
+            }
+            _ if self.is_durable_volume(key) => self.names.durable_volume(key),
+            _ => self.names.volume(self.source.color, key),
+        }
+    }
+
+    /// Whether a durable service of these files mounts the volume.
+    fn is_durable_volume(&self, key: &str) -> bool {
+        self.durable.iter().filter_map(|name| self.source.files.services.get(name)).any(|own| {
+            own.volumes.iter().any(|mount| {
+                mount.kind == compose::MountKind::Volume && mount.source.as_deref() == Some(key)
+            })
+        })
+    }
+
+    fn note_volumes(
+        &self,
+        own: &compose::Service,
+        volumes: &mut BTreeMap<String, VolumeSpec>,
+        external: &mut BTreeSet<(&'static str, String)>,
+    ) {
+        let named = own.volumes.iter().filter(|mount| mount.kind == compose::MountKind::Volume);
+        for key in named.filter_map(|mount| mount.source.as_ref()) {
+            let declared = self.source.files.volumes.get(key);
+            let name = self.volume(key);
+            if declared.is_some_and(|volume| volume.external) || self.is_durable_volume(key) {
+                external.insert(("volume", name));
+                continue;
+            }
+            let spec =
+                volume(declared, &name, own_labels(self.names, self.source.color), key, || {
+                    self.names.compose_project(self.source.color.as_str())
+                });
+            volumes.insert(key.clone(), spec);
+        }
+    }
+
+    /// The networks that a service joins; those that are the color's own are put into `networks`.
+    fn attachments(
+        &self,
+        key: &str,
+        own: &compose::Service,
+        proxied: bool,
+        networks: &mut BTreeMap<String, NetworkSpec>,
+        external: &mut BTreeSet<(&'static str, String)>,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Attachment> {
+        let Source { files, color, .. } = *self.source;
+        let aliases = || {
+            let mut aliases = vec![key.to_owned()];
+            aliases.extend(own.container_name.clone());
+            aliases
+        };
+        let mut all = vec![];
+        let default = compose::NetworkAttachment::default();
+        let default_name = "default".to_owned();
+        let mut joined = service::by_priority(own);
+        if joined.is_empty() {
+            joined.push((&default_name, &default));
+        }
+        for (net, attachment) in joined {
+            if attachment.interface_name.is_some() {
+                problems.push(files.problem(
+                    &["services", key, "networks", net, "interface_name"],
+                    "the engine's API 1.41 cannot name an interface",
+                ));
+            }
+            let declared = files.networks.get(net);
+            let name = match declared {
+                Some(declared) if declared.external => {
+                    let name = declared.name.clone().unwrap_or_else(|| net.clone());
+                    external.insert(("network", name.clone()));
+                    name
+                }
+                _ => {
+                    let spec = network(
+                        declared,
+                        self.names.network(color, net),
+                        own_labels(self.names, color),
+                        net,
+                        self.names.compose_project(color.as_str()),
+                    );
+                    let name = spec.name.clone();
+                    networks.insert(net.clone(), spec);
+                    name
+                }
+            };
+            all.push(service::attachment(name, attachment, aliases()));
+        }
+        let durable = self.names.durable_network("default");
+        if self.needs_durable(own) && all.iter().all(|attachment| attachment.network != durable) {
+            external.insert(("network", durable.clone()));
+            all.push(Attachment { network: durable, ..Attachment::default() });
+        }
+        for attachment in &mut all {
+            // The durable layer's network is shared by both colors: a name of the app there would reach either.
+            if attachment.network == self.names.durable_network("default") {
+                attachment.aliases.clear();
+            }
+        }
+        if proxied {
+            all.push(Attachment {
+                network: self.names.proxy_network(),
+                aliases: vec![Names::alias(color, key)],
+                ..Attachment::default()
+            });
+        }
+        all
+    }
+
+    /// Whether the service depends on, or shares a network with, a service of these files that is durable.
+    fn needs_durable(&self, own: &compose::Service) -> bool {
+        let nets = |service: &compose::Service| -> BTreeSet<String> {
+            if service.networks.is_empty() {
+                ["default".to_owned()].into()
+            } else {
+                service.networks.keys().cloned().collect()
+            }
+        };
+        self.durable.iter().any(|name| {
+            own.depends_on.contains_key(name)
+                || self
+                    .source
+                    .files
+                    .services
+                    .get(name)
+                    .is_some_and(|durable| !nets(durable).is_disjoint(&nets(own)))
+        })
+    }
+}
+
+fn own_labels(names: &Names, color: Color) -> BTreeMap<String, String> {
+    let mut all = layer_labels(names, "app");
+    all.insert(labels::COLOR.to_owned(), color.to_string());
+    all
+}
+
+/// The labels that all things of a layer carry.
+pub(super) fn layer_labels(names: &Names, layer: &str) -> BTreeMap<String, String> {
+    [
+        (labels::PROJECT, names.project.as_str()),
+        (labels::ENVIRONMENT, &names.environment),
+        (labels::LAYER, layer),
+        (labels::VERSION, env!("CARGO_PKG_VERSION")),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+pub(super) fn network(
+    declared: Option<&compose::Network>,
+    name: String,
+    own: BTreeMap<String, String>,
+    key: &str,
+    compose_project: String,
+) -> NetworkSpec {
+    let declared = declared.cloned().unwrap_or_default();
+    let mut all: BTreeMap<String, String> = declared.labels.into_iter().collect();
+    all.extend(own);
+    all.insert(labels::compose::PROJECT.to_owned(), compose_project);
+    all.insert(labels::compose::NETWORK.to_owned(), key.to_owned());
+    NetworkSpec {
+        name,
+        driver: declared.driver,
+        options: declared.driver_opts.into_iter().collect(),
+        labels: all,
+        internal: declared.internal,
+        attachable: declared.attachable,
+        ipv4: declared.enable_ipv4,
+        ipv6: declared.enable_ipv6,
+        ipam_driver: declared.ipam.driver,
+        ipam_options: declared.ipam.options.into_iter().collect(),
+        subnets: declared
+            .ipam
+            .config
+            .into_iter()
+            .map(|pool| Subnet {
+                subnet: pool.subnet,
+                gateway: pool.gateway,
+                ip_range: pool.ip_range,
+                aux_addresses: pool.aux_addresses.into_iter().collect(),
+            })
+            .collect(),
+    }
+    .sealed()
+}
+
+pub(super) fn volume(
+    declared: Option<&compose::Volume>,
+    name: &str,
+    own: BTreeMap<String, String>,
+    key: &str,
+    compose_project: impl FnOnce() -> String,
+) -> VolumeSpec {
+    let declared = declared.cloned().unwrap_or_default();
+    let mut all: BTreeMap<String, String> = declared.labels.into_iter().collect();
+    all.extend(own);
+    all.insert(labels::compose::PROJECT.to_owned(), compose_project());
+    all.insert(labels::compose::VOLUME.to_owned(), key.to_owned());
+    VolumeSpec {
+        name: name.to_owned(),
+        driver: declared.driver,
+        options: declared.driver_opts.into_iter().collect(),
+        labels: all,
+    }
+}

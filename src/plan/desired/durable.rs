@@ -1,0 +1,158 @@
+//! The durable layer as it shall be.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    app::{layer_labels, network, volume},
+    image,
+    service::{self, Place, Role, Service},
+};
+use crate::{
+    compose::{self, Problem},
+    config,
+    model::{Attachment, BuildSpec, NetworkSpec, Restart, ServiceSpec, Test, VolumeSpec, labels},
+};
+
+/// The time a durable service gets to stop, where its file says nothing: a database that is killed while it writes its
+/// buffers has to recover on the next start.
+const STOP_GRACE: Duration = Duration::from_secs(120);
+
+/// The durable layer as it shall be.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Durable {
+    pub networks: Vec<NetworkSpec>,
+    pub volumes: Vec<VolumeSpec>,
+    /// Networks and volumes that have to be there already, by name.
+    pub external: Vec<(&'static str, String)>,
+    /// Sorted by key; one replica each.
+    pub services: Vec<Service>,
+    pub warnings: Vec<String>,
+}
+
+/// Derives the durable layer from files of its own, or from those services of the app's files that `only` names.
+pub fn durable(
+    project: &config::Project,
+    (files, paths): (&compose::Project, &[PathBuf]),
+    only: Option<&[String]>,
+    builds: &BTreeMap<String, (BuildSpec, String)>,
+    wait: Duration,
+) -> Result<Durable, Vec<Problem>> {
+    let names = &project.names;
+    let mut problems = vec![];
+    let mut networks = BTreeMap::new();
+    let mut volumes = BTreeMap::new();
+    let mut external = BTreeSet::new();
+    let mut services = vec![];
+    let chosen = |key: &str| only.is_none_or(|only| only.iter().any(|name| name == key));
+    let volume_name = |key: &str| match files.volumes.get(key) {
+        Some(volume) if volume.external => volume.name.clone().unwrap_or_else(|| key.to_owned()),
+        _ => names.durable_volume(key),
+    };
+    let container = |key: &str| {
+        let own = files.services.get(key).and_then(|own| own.container_name.clone());
+        own.unwrap_or_else(|| names.durable_container(key))
+    };
+    for (key, own) in files.services.iter().filter(|(key, _)| chosen(key)) {
+        if own.replicas() != 1 {
+            problems.push(files.problem(&["services", key], "a durable service has one container"));
+        }
+        let place = Place { project: files, key, volume: &volume_name, container: &container };
+        let mut spec: ServiceSpec = service::spec(own, "", &place, &mut problems);
+        let job = image::job(names, key, own, builds.get(key));
+        spec.image.clone_from(&job.tag);
+        spec.name = container(key);
+        spec.ports = own
+            .ports
+            .iter()
+            .map(|port| service::publish(port, project.environment.port_offset))
+            .collect();
+        spec.stop_grace = spec.stop_grace.or(Some(STOP_GRACE));
+        if spec.restart == Restart::No {
+            spec.restart = Restart::UnlessStopped;
+        }
+        spec.labels.extend(layer_labels(names, "durable"));
+        spec.labels.insert(labels::SERVICE.to_owned(), key.clone());
+        for mount in own.volumes.iter().filter(|mount| mount.kind == compose::MountKind::Volume) {
+            let Some(source) = &mount.source else { continue };
+            let declared = files.volumes.get(source);
+            if declared.is_some_and(|volume| volume.external) {
+                external.insert(("volume", volume_name(source)));
+            } else {
+                let spec = volume(
+                    declared,
+                    &volume_name(source),
+                    layer_labels(names, "durable"),
+                    source,
+                    || names.compose_project("durable"),
+                );
+                volumes.insert(source.clone(), spec);
+            }
+        }
+        if spec.network_mode.is_none() {
+            let mut joined = service::by_priority(own);
+            let (default_name, default) =
+                ("default".to_owned(), compose::NetworkAttachment::default());
+            // Services split out of the app's files meet the app on one network, whatever theirs are called there.
+            if joined.is_empty() || only.is_some() {
+                joined = vec![(&default_name, &default)];
+            }
+            for (net, attachment) in joined {
+                let declared = files.networks.get(net).filter(|_| only.is_none());
+                let name = match declared {
+                    Some(declared) if declared.external => {
+                        let name = declared.name.clone().unwrap_or_else(|| net.clone());
+                        external.insert(("network", name.clone()));
+                        name
+                    }
+                    _ => {
+                        let spec = network(
+                            declared,
+                            names.durable_network(net),
+                            layer_labels(names, "durable"),
+                            net,
+                            names.compose_project("durable"),
+                        );
+                        let name = spec.name.clone();
+                        networks.insert(net.clone(), spec);
+                        name
+                    }
+                };
+                let attachment: Attachment =
+                    service::attachment(name, attachment, vec![key.clone()]);
+                spec.networks.push(attachment);
+            }
+        }
+        service::compose_labels(&mut spec, &names.compose_project("durable"), key, 1, own, paths);
+        let healthcheck = spec.healthcheck.clone().filter(|check| check.test != Test::None);
+        let depends_on = own
+            .depends_on
+            .iter()
+            .filter(|(other, _)| chosen(other) && files.services.contains_key(*other))
+            .map(|(other, dependency)| (other.clone(), dependency.condition));
+        services.push(Service {
+            key: key.clone(),
+            role: Role::Main,
+            image: job,
+            depends_on: depends_on.collect(),
+            limit: service::limit(healthcheck.as_ref(), wait),
+            routed: None,
+            healthcheck,
+            replicas: vec![spec.sealed()],
+        });
+    }
+    services.sort_by(|a, b| a.key.cmp(&b.key));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Durable {
+        networks: networks.into_values().collect(),
+        volumes: volumes.into_values().collect(),
+        external: external.into_iter().collect(),
+        services,
+        warnings: files.warnings.iter().map(ToString::to_string).collect(),
+    })
+}

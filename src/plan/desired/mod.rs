@@ -1,0 +1,13 @@
+//! What shall be on the engine: Compose files and the project file, in the engine's terms.
+
+mod app;
+mod durable;
+mod image;
+mod proxy;
+mod service;
+
+pub use app::{App, Source, app};
+pub use durable::{Durable, durable};
+pub use image::builds;
+pub use proxy::{Proxy, listeners, proxy, routes};
+pub use service::{Role, Service};

@@ -1,0 +1,252 @@
+//! The proxy as it shall be: what it listens on, where its routes lead, its container.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{app::layer_labels, service::protocol};
+use crate::{
+    compose::{self, Problem},
+    config,
+    model::{
+        Attachment, Color, Listener, Logging, Mount, Names, NetworkSpec, PathRule, Publish,
+        Resources, Restart, Route, ServiceSpec, VolumeSpec, labels,
+    },
+};
+
+/// The volume with the local certificate authority, one for the host.
+const CA_VOLUME: &str = "envctl-ca";
+const MEMORY: i64 = 256 << 20;
+
+/// The proxy as it shall be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proxy {
+    pub network: NetworkSpec,
+    pub volumes: Vec<VolumeSpec>,
+    /// Without its image: a new envctl does not replace a proxy that serves.
+    pub spec: ServiceSpec,
+}
+
+/// A color's routes: those of the project file, else one for each port that the app's services publish.
+pub fn routes(
+    project: &config::Project,
+    files: &compose::Project,
+    color: Color,
+    problems: &mut Vec<Problem>,
+) -> Vec<Route> {
+    let offset = project.environment.port_offset;
+    let rule = |prefix: &str, service: &str, port: u16| PathRule {
+        prefix: prefix.to_owned(),
+        host: Names::alias(color, service),
+        port,
+        strip: false,
+    };
+    if project.file.proxy.routes.is_empty() {
+        return published(project, files, problems)
+            .into_iter()
+            .map(|(listen, (tcp, key, target))| Route {
+                listen: listen.port,
+                tls: false,
+                tcp,
+                paths: vec![rule("/", key, target)],
+            })
+            .collect();
+    }
+    let mut all = vec![];
+    for route in &project.file.proxy.routes {
+        let whole = route.to.iter().map(|target| ("/", target));
+        let parts = route.paths.iter().map(|(prefix, target)| (prefix.as_str(), target));
+        let mut paths = vec![];
+        for (prefix, target) in whole.chain(parts) {
+            let key = &target.service;
+            if project.file.durable.services.contains(key) || !files.services.contains_key(key) {
+                let near =
+                    crate::base::words::nearest(key, files.services.keys().map(String::as_str));
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                problems.push(files.problem(
+                    &["services"],
+                    format!("route {} of envctl.yaml leads to `{target}`, and the app has no such service{hint}", route.listen.port),
+                ));
+            }
+            paths.push(rule(prefix, key, target.port));
+        }
+        paths.sort_by_key(|path| std::cmp::Reverse(path.prefix.len()));
+        all.push(Route {
+            listen: route.listen.port.saturating_add(offset),
+            tls: route.tls,
+            tcp: route.tcp,
+            paths,
+        });
+    }
+    all
+}
+
+/// A published address, in the order of its port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Listen {
+    port: u16,
+    host_ip: String,
+}
+
+/// The ports that the app's services publish: address → (TCP, service, port behind it).
+fn published<'a>(
+    project: &config::Project,
+    files: &'a compose::Project,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<Listen, (bool, &'a str, u16)> {
+    let mut all = BTreeMap::new();
+    for (key, service) in &files.services {
+        if project.file.durable.services.contains(key) {
+            continue;
+        }
+        for (index, port) in service.ports.iter().enumerate() {
+            let index = index.to_string();
+            let at = ["services", key.as_str(), "ports", index.as_str()];
+            let Some(number) = port.published_port() else {
+                problems.push(files.problem(
+                    &at,
+                    "which port of the host? A route needs a fixed one: `\"8080:80\"`, or `proxy.routes` in envctl.yaml",
+                ));
+                continue;
+            };
+            if protocol(port) != "tcp" {
+                problems
+                    .push(files.problem(&at, format!("the proxy cannot route {}", protocol(port))));
+                continue;
+            }
+            let listen = Listen {
+                port: number.saturating_add(project.environment.port_offset),
+                host_ip: port.host_ip.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
+            };
+            let tcp = port.app_protocol.as_deref() == Some("tcp");
+            if all.keys().any(|other: &Listen| other.port == listen.port) {
+                problems
+                    .push(files.problem(&at, format!("port {} is published twice", listen.port)));
+            }
+            all.insert(listen, (tcp, key.as_str(), port.target));
+        }
+    }
+    all
+}
+
+/// Every port that the proxy listens on, with the host's address it is published on: the live ones and each color's
+/// previews.
+pub fn listeners(project: &config::Project, files: &compose::Project) -> Vec<(Listener, String)> {
+    let live: Vec<(u16, bool, bool, String)> = if project.file.proxy.routes.is_empty() {
+        published(project, files, &mut vec![])
+            .into_iter()
+            .map(|(listen, (tcp, ..))| (listen.port, false, tcp, listen.host_ip))
+            .collect()
+    } else {
+        let offset = project.environment.port_offset;
+        project
+            .file
+            .proxy
+            .routes
+            .iter()
+            .map(|r| (r.listen.port.saturating_add(offset), r.tls, r.tcp, r.listen.host_ip.clone()))
+            .collect()
+    };
+    let mut all = vec![];
+    for (route, tls, tcp, host_ip) in live {
+        all.push((Listener { port: route, tls, tcp, route, color: None }, host_ip.clone()));
+        for color in Color::ALL {
+            let port = route.saturating_add(project.file.proxy.preview.of(color));
+            all.push((Listener { port, tls, tcp, route, color: Some(color) }, host_ip.clone()));
+        }
+    }
+    all.sort_by_key(|(listener, _)| listener.port);
+    all
+}
+
+/// The proxy's container, network and volumes.
+pub fn proxy(project: &config::Project, files: &compose::Project) -> Proxy {
+    let names = &project.names;
+    let own = layer_labels(names, "proxy");
+    let listeners = listeners(project, files);
+    let mut spec = ServiceSpec {
+        name: names.proxy(),
+        command: Some(vec!["proxy".to_owned(), "serve".to_owned()]),
+        environment: [
+            (
+                "ENVCTL_LISTENERS",
+                json(&listeners.iter().map(|(listener, _)| listener).collect::<Vec<_>>()),
+            ),
+            ("ENVCTL_CERTIFICATE_NAMES", json(&project.file.proxy.names)),
+            // glibc would keep a heap for each thread.
+            ("MALLOC_ARENA_MAX", "1".to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into(),
+        labels: own.clone(),
+        networks: vec![Attachment { network: names.proxy_network(), ..Attachment::default() }],
+        mounts: [(names.proxy_state(), "/state"), (CA_VOLUME.to_owned(), "/ca")]
+            .map(|(source, target)| Mount::Volume {
+                source: Some(source),
+                target: target.to_owned(),
+                read_only: false,
+                nocopy: false,
+                subpath: None,
+            })
+            .into(),
+        ports: listeners
+            .iter()
+            .map(|(listener, host_ip)| Publish {
+                host_ip: host_ip.clone(),
+                host_port: Some(listener.port),
+                container_port: listener.port,
+                protocol: "tcp".to_owned(),
+            })
+            .collect(),
+        restart: Restart::UnlessStopped,
+        user: Some("65534:65534".to_owned()),
+        stdin_open: true,
+        read_only: true,
+        cap_drop: vec!["ALL".to_owned()],
+        security_opt: vec!["no-new-privileges:true".to_owned()],
+        // What it answers on standard output is for its asker, and needs no keeping.
+        logging: Some(Logging {
+            driver: Some("json-file".to_owned()),
+            options: [("max-size", "5m"), ("max-file", "2")]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
+        }),
+        resources: Resources { memory: Some(MEMORY), ..Resources::default() },
+        ..ServiceSpec::default()
+    };
+    for (label, value) in [
+        (labels::compose::PROJECT, names.compose_project("proxy")),
+        (labels::compose::SERVICE, "proxy".to_owned()),
+        (labels::compose::ONEOFF, "False".to_owned()),
+        (labels::compose::NUMBER, "1".to_owned()),
+        (labels::SERVICE, "proxy".to_owned()),
+    ] {
+        spec.labels.insert(label.to_owned(), value);
+    }
+    let ca = [(labels::LAYER.to_owned(), "ca".to_owned())].into();
+    Proxy {
+        network: NetworkSpec {
+            name: names.proxy_network(),
+            labels: own.clone(),
+            ..NetworkSpec::default()
+        },
+        volumes: vec![
+            VolumeSpec { name: names.proxy_state(), labels: own, ..VolumeSpec::default() },
+            VolumeSpec { name: CA_VOLUME.to_owned(), labels: ca, ..VolumeSpec::default() },
+        ],
+        spec: spec.sealed(),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain values")
+}
+
+impl Proxy {
+    /// The host's addresses and ports that it needs.
+    pub fn ports(&self) -> BTreeSet<(String, u16)> {
+        self.spec
+            .ports
+            .iter()
+            .filter_map(|publish| Some((publish.host_ip.clone(), publish.host_port?)))
+            .collect()
+    }
+}

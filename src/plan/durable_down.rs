@@ -1,0 +1,74 @@
+//! `durable down`: stops and removes the containers and networks of the durable layer. The data stays, unless it was asked
+//! for by name.
+
+use super::{Action, Plan};
+use crate::model::{Container, Names, Observed, labels};
+
+/// Plans `durable down`; `volumes` only after the environment's name was typed.
+pub fn durable_down(names: &Names, observed: &Observed, volumes: bool) -> Plan {
+    let mut plan = Plan::default();
+    let durable = |found: &std::collections::BTreeMap<String, String>| {
+        found.get(labels::PROJECT) == Some(&names.project)
+            && found.get(labels::ENVIRONMENT) == Some(&names.environment)
+            && found.get(labels::LAYER).map(String::as_str) == Some("durable")
+    };
+    let mut containers: Vec<&Container> =
+        observed.containers.iter().filter(|container| durable(&container.labels)).collect();
+    containers.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut removed = vec![];
+    for container in containers {
+        let stop = container.is_running().then(|| {
+            plan.push(
+                [],
+                Action::Stop(container.name.clone()),
+                format!("stop {}", container.name),
+                "durable down",
+            )
+        });
+        removed.push(plan.push(
+            stop,
+            Action::Remove(container.name.clone()),
+            format!("remove container {}", container.name),
+            "its data is in volumes",
+        ));
+    }
+    let mut networks: Vec<&str> = observed
+        .networks
+        .iter()
+        .filter(|network| durable(&network.labels))
+        .map(|network| network.name.as_str())
+        .collect();
+    networks.sort_unstable();
+    for name in networks {
+        let others = observed
+            .containers
+            .iter()
+            .any(|other| !durable(&other.labels) && other.networks.iter().any(|net| net == name));
+        if !others {
+            plan.push(
+                removed.clone(),
+                Action::RemoveNetwork(name.to_owned()),
+                format!("remove network {name}"),
+                "nothing uses it any more",
+            );
+        }
+    }
+    if volumes {
+        let mut named: Vec<&str> = observed
+            .volumes
+            .iter()
+            .filter(|volume| durable(&volume.labels))
+            .map(|volume| volume.name.as_str())
+            .collect();
+        named.sort_unstable();
+        for name in named {
+            plan.push(
+                removed.clone(),
+                Action::RemoveVolume(name.to_owned()),
+                format!("remove volume {name}"),
+                "asked for by name",
+            );
+        }
+    }
+    plan
+}

@@ -1,0 +1,24 @@
+//! Desired × observed → plan. Pure: no I/O, no clock, no randomness. Imports what is below it.
+
+mod cleanup;
+mod conflict;
+mod deploy;
+pub mod desired;
+mod durable;
+mod durable_down;
+#[expect(clippy::module_inception, reason = "the type that the module is named for")]
+mod plan;
+mod proxy;
+mod stack;
+mod switch;
+#[cfg(test)]
+mod tests;
+
+pub use cleanup::cleanup;
+pub use conflict::Conflict;
+pub use deploy::{Deploy, deploy, is_up_to_date};
+pub use durable::{Difference, durable_up};
+pub use durable_down::durable_down;
+pub use plan::{Action, Id, ImageJob, Plan, Step, Until, Wait};
+pub use proxy::proxy_is_current;
+pub use switch::{Switch, switch};

@@ -1,0 +1,189 @@
+//! A plan: the steps a command would do, each with its reason.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+use crate::model::{BuildSpec, NetworkSpec, ServiceSpec, VolumeSpec, control::Request};
+
+/// The steps a command would do, in an order that respects their edges.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    steps: Vec<Step>,
+}
+
+/// The number of a step: its place in the plan, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Id(pub usize);
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub id: Id,
+    /// Steps that have to be done before; each has a lower number.
+    pub after: Vec<Id>,
+    pub action: Action,
+    /// What is done, for people: `start green/redis`.
+    pub title: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One thing to do: one call of the engine or of the proxy, but for waits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    GetImage(Box<ImageJob>),
+    RemoveImage(String),
+    CreateNetwork(Box<NetworkSpec>),
+    RemoveNetwork(String),
+    CreateVolume(Box<VolumeSpec>),
+    RemoveVolume(String),
+    Create(Box<ServiceSpec>),
+    Start(String),
+    Stop(String),
+    Remove(String),
+    Await(Box<Wait>),
+    /// A request to the proxy.
+    Tell(Box<Request>),
+}
+
+/// An image to be had under `tag`: pulled if it can be, else built.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageJob {
+    pub tag: String,
+    /// The reference to pull.
+    pub pull: Option<String>,
+    pub build: Option<BuildSpec>,
+    pub platform: Option<String>,
+}
+
+/// A container to wait for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wait {
+    pub container: String,
+    /// The service as people know it: `green/api`.
+    pub service: String,
+    pub until: Until,
+    pub limit: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Until {
+    /// Its health check passes, or where it has none, it runs.
+    Healthy,
+    /// The proxy can connect to the port under this host name, and the health check passes where there is one.
+    Accepting { host: String, port: u16 },
+    /// It ended with exit code 0.
+    Completed,
+}
+
+impl Plan {
+    /// Adds a step and returns its number.
+    pub fn push(
+        &mut self,
+        after: impl IntoIterator<Item = Id>,
+        action: Action,
+        title: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Id {
+        let id = Id(self.steps.len() + 1);
+        let mut after: Vec<Id> = after.into_iter().collect();
+        after.sort_unstable();
+        after.dedup();
+        debug_assert!(
+            after.iter().all(|before| *before < id),
+            "a step waits for earlier ones only"
+        );
+        self.steps.push(Step { id, after, action, title: title.into(), reason: reason.into() });
+        id
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    pub fn step(&self, id: Id) -> &Step {
+        &self.steps[id.0 - 1]
+    }
+
+    /// The plan without its waits is empty: nothing would be changed.
+    pub fn only_waits(&self) -> bool {
+        self.steps.iter().all(|step| matches!(step.action, Action::Await(_)))
+    }
+
+    /// One line a step, as `plan` prints it and the history keeps it.
+    pub fn lines(&self) -> Vec<String> {
+        self.to_string().lines().map(str::to_owned).collect()
+    }
+}
+
+impl fmt::Display for Plan {
+    /// Number, edges, title and reason in columns.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let edges = |step: &Step| {
+            let ids: Vec<String> = step.after.iter().map(|id| id.0.to_string()).collect();
+            if ids.is_empty() { String::new() } else { format!("←{}", ids.join(",")) }
+        };
+        let number = |step: &Step| format!("[{}]", step.id.0);
+        let width = |text: &dyn Fn(&Step) -> String| {
+            self.steps.iter().map(|step| text(step).chars().count()).max().unwrap_or(0)
+        };
+        let (numbers, arrows, titles) =
+            (width(&number), width(&edges), width(&|step| step.title.clone()).min(72));
+        for step in &self.steps {
+            writeln!(
+                f,
+                "{:<numbers$} {:<arrows$}  {:<titles$}  {}",
+                number(step),
+                edges(step),
+                step.title,
+                step.reason,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Plan {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            step: Id,
+            after: &'a [Id],
+            action: &'a str,
+            title: &'a str,
+            reason: &'a str,
+        }
+        serializer.collect_seq(self.steps.iter().map(|step| Row {
+            step: step.id,
+            after: &step.after,
+            action: step.action.name(),
+            title: &step.title,
+            reason: &step.reason,
+        }))
+    }
+}
+
+impl Action {
+    /// The kind of step, for `--json` and events.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::GetImage(_) => "get-image",
+            Self::RemoveImage(_) => "remove-image",
+            Self::CreateNetwork(_) => "create-network",
+            Self::RemoveNetwork(_) => "remove-network",
+            Self::CreateVolume(_) => "create-volume",
+            Self::RemoveVolume(_) => "remove-volume",
+            Self::Create(_) => "create",
+            Self::Start(_) => "start",
+            Self::Stop(_) => "stop",
+            Self::Remove(_) => "remove",
+            Self::Await(_) => "wait",
+            Self::Tell(_) => "tell-proxy",
+        }
+    }
+}

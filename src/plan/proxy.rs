@@ -1,0 +1,80 @@
+//! The steps that bring an environment's proxy up.
+
+use super::{Action, Conflict, Id, ImageJob, Plan, conflict, desired::Proxy};
+use crate::model::{Names, Observed, labels};
+
+/// Whether the proxy's container is there as it shall be: its image is not needed then.
+pub fn proxy_is_current(desired: &Proxy, observed: &Observed) -> bool {
+    observed.container(&desired.spec.name).is_some_and(|found| {
+        found.label(labels::SPEC_HASH)
+            == desired.spec.labels.get(labels::SPEC_HASH).map(String::as_str)
+    })
+}
+
+/// Adds the steps after which the proxy runs (or, with `start` false, merely is there: a home for lock, history and
+/// routing). `image` is given when the container has to be made.
+pub(super) fn proxy(
+    plan: &mut Plan,
+    names: &Names,
+    desired: &Proxy,
+    image: Option<&ImageJob>,
+    image_is_there: bool,
+    observed: &Observed,
+) -> Result<Option<Id>, Conflict> {
+    let found = conflict::own_container(observed, names, &desired.spec.name)?;
+    let mut before = vec![];
+    if conflict::own_network(observed, names, &desired.network.name)?.is_none() {
+        before.push(plan.push(
+            [],
+            Action::CreateNetwork(Box::new(desired.network.clone())),
+            format!("create network {}", desired.network.name),
+            "not found",
+        ));
+    }
+    for volume in &desired.volumes {
+        if observed.volume(&volume.name).is_none() {
+            before.push(plan.push(
+                [],
+                Action::CreateVolume(Box::new(volume.clone())),
+                format!("create volume {}", volume.name),
+                "not found",
+            ));
+        }
+    }
+    let current = proxy_is_current(desired, observed) && before.is_empty();
+    if current && found.is_some_and(crate::model::Container::is_running) {
+        return Ok(None);
+    }
+    conflict::ports(observed, &desired.spec.name, &desired.spec.ports)?;
+    if !current && let Some(image) = image {
+        let reason = if found.is_some() { "its ports or settings changed" } else { "not found" };
+        if !image_is_there {
+            before.push(plan.push(
+                [],
+                Action::GetImage(Box::new(image.clone())),
+                format!("make image {}", image.tag),
+                "the proxy runs from it",
+            ));
+        }
+        if found.is_some() {
+            let stop = plan.push(
+                before.clone(),
+                Action::Stop(desired.spec.name.clone()),
+                "stop the proxy",
+                reason,
+            );
+            before = vec![plan.push(
+                [stop],
+                Action::Remove(desired.spec.name.clone()),
+                "remove the proxy's container",
+                reason,
+            )];
+        }
+        let mut spec = desired.spec.clone();
+        spec.image.clone_from(&image.tag);
+        before =
+            vec![plan.push(before, Action::Create(Box::new(spec)), "create the proxy", reason)];
+    }
+    let reason = if current { "it is stopped" } else { "it carries the traffic" };
+    Ok(Some(plan.push(before, Action::Start(desired.spec.name.clone()), "start the proxy", reason)))
+}

@@ -1,0 +1,191 @@
+//! The steps that bring services up, in the order that `depends_on` asks for: for the durable layer and for a color.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Action, Id, Plan, Until, Wait,
+    desired::{Role, Service},
+};
+use crate::{compose::Condition, model::Image};
+
+/// What the services of a stack wait for, by what it is.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// By the image's name.
+    pub images: BTreeMap<String, Id>,
+    /// Networks and volumes.
+    pub places: Vec<Id>,
+    /// The removal of what had the container's name.
+    pub removed: BTreeMap<String, Id>,
+    /// The proxy, for services that it is to reach.
+    pub proxy: Option<Id>,
+}
+
+/// What is done for one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Nothing,
+    Wait,
+    Start,
+    Create,
+}
+
+/// Adds a step for each image that is not there.
+pub(super) fn images<'a>(
+    plan: &mut Plan,
+    services: impl Iterator<Item = &'a Service>,
+    present: &BTreeMap<String, Image>,
+) -> BTreeMap<String, Id> {
+    let mut steps = BTreeMap::new();
+    for service in services {
+        let job = &service.image;
+        if present.contains_key(&job.tag) || steps.contains_key(&job.tag) {
+            continue;
+        }
+        let verb = match (&job.pull, &job.build) {
+            (Some(_), Some(_)) => "pull or build",
+            (Some(_), None) => "pull",
+            _ => "build",
+        };
+        let id = plan.push(
+            [],
+            Action::GetImage(Box::new(job.clone())),
+            format!("{verb} image {}", job.tag),
+            format!("{} needs it", service.key),
+        );
+        steps.insert(job.tag.clone(), id);
+    }
+    steps
+}
+
+/// Adds the steps of all services; returns those after which everything that shall run is ready.
+///
+/// `label` is put before a service's key for people (`green/`), `need` says what a service's containers need and why.
+pub(super) fn services(
+    plan: &mut Plan,
+    all: &[Service],
+    label: &str,
+    before: &Before,
+    need: &dyn Fn(&Service) -> (Need, String),
+) -> Vec<Id> {
+    let mut ready: BTreeMap<&str, Vec<Id>> = BTreeMap::new();
+    let mut started: BTreeMap<&str, Vec<Id>> = BTreeMap::new();
+    for service in in_order(all) {
+        let (what, reason) = need(service);
+        let shown = format!("{label}{}", service.key);
+        let replicas = service.replicas.len();
+        let times =
+            |number: usize| if replicas > 1 { format!("{shown}-{number}") } else { shown.clone() };
+        let runs = matches!(service.role, Role::Main | Role::Job);
+        for (index, spec) in service.replicas.iter().enumerate() {
+            let mut last = None;
+            if what == Need::Create {
+                let after = before
+                    .images
+                    .get(&spec.image)
+                    .into_iter()
+                    .chain(&before.places)
+                    .chain(before.removed.get(&spec.name))
+                    .copied();
+                last = Some(plan.push(
+                    after,
+                    Action::Create(Box::new(spec.clone())),
+                    format!("create {} ({})", times(index + 1), spec.image),
+                    reason.clone(),
+                ));
+            }
+            if !runs {
+                continue;
+            }
+            if matches!(what, Need::Create | Need::Start) {
+                let mut after: Vec<Id> = last.into_iter().collect();
+                let mut why = BTreeSet::new();
+                for (other, condition) in &service.depends_on {
+                    let steps = match condition {
+                        Condition::Started => started.get(other.as_str()),
+                        Condition::Healthy | Condition::Completed => ready.get(other.as_str()),
+                    };
+                    after.extend(steps.into_iter().flatten());
+                    why.insert(other.as_str());
+                }
+                let reason = match (what, why.is_empty()) {
+                    (Need::Start, _) => reason.clone(),
+                    (_, true) => "depends on nothing".to_owned(),
+                    _ => format!("after {}", why.into_iter().collect::<Vec<_>>().join(", ")),
+                };
+                let step = plan.push(
+                    after,
+                    Action::Start(spec.name.clone()),
+                    format!("start {}", times(index + 1)),
+                    reason,
+                );
+                started.entry(&service.key).or_default().push(step);
+                last = Some(step);
+            }
+            if what != Need::Nothing {
+                let (until, verb) = match (&service.role, &service.routed) {
+                    (Role::Job, _) => (Until::Completed, "has ended well"),
+                    (_, Some((host, port))) => {
+                        (Until::Accepting { host: host.clone(), port: *port }, "is ready")
+                    }
+                    _ => (Until::Healthy, "is healthy"),
+                };
+                let needs_proxy = matches!(until, Until::Accepting { .. });
+                let after = last.into_iter().chain(before.proxy.filter(|_| needs_proxy));
+                let wait = Wait {
+                    container: spec.name.clone(),
+                    service: times(index + 1),
+                    until,
+                    limit: service.limit,
+                };
+                let reason = dependents(all, &service.key, service.routed.is_some());
+                let step = plan.push(
+                    after,
+                    Action::Await(Box::new(wait)),
+                    format!("wait until {} {verb}", times(index + 1)),
+                    reason,
+                );
+                ready.entry(&service.key).or_default().push(step);
+            }
+        }
+    }
+    ready.into_values().flatten().collect()
+}
+
+fn dependents(all: &[Service], key: &str, routed: bool) -> String {
+    let names: Vec<&str> = all
+        .iter()
+        .filter(|other| other.depends_on.contains_key(key))
+        .map(|other| other.key.as_str())
+        .collect();
+    match names.is_empty() {
+        false => format!("{} depends on it", names.join(", ")),
+        true if routed => "a route leads to it".to_owned(),
+        true => "it is part of the stack".to_owned(),
+    }
+}
+
+/// Services after those that they depend on; otherwise by name. A circle (which reading the files refuses) is cut.
+pub(super) fn in_order(all: &[Service]) -> Vec<&Service> {
+    fn visit<'a>(
+        service: &'a Service,
+        all: &'a [Service],
+        seen: &mut BTreeSet<&'a str>,
+        order: &mut Vec<&'a Service>,
+    ) {
+        if !seen.insert(&service.key) {
+            return;
+        }
+        for key in service.depends_on.keys() {
+            if let Some(other) = all.iter().find(|other| other.key == *key) {
+                visit(other, all, seen, order);
+            }
+        }
+        order.push(service);
+    }
+    let (mut seen, mut order) = (BTreeSet::new(), vec![]);
+    for service in all {
+        visit(service, all, &mut seen, &mut order);
+    }
+    order
+}

@@ -1,0 +1,1 @@
+//! Planners: the printed plan is the specification.

@@ -1,0 +1,300 @@
+//! What the proxy does when it is told to: one change after the other, each whole or not at all.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+
+use super::{
+    drain::Drain,
+    load::Load,
+    snapshot::Shared,
+    store::{self, Store},
+    target::Target,
+};
+use crate::model::{
+    Color, Listener, Routing, Stack,
+    control::{Answer, Draining, Record, Request, Status},
+};
+
+/// The proxy's one place of change.
+#[derive(Debug)]
+pub(super) struct Control {
+    shared: Arc<Shared>,
+    store: Store,
+    listeners: Vec<Listener>,
+    runtime: tokio::runtime::Handle,
+    /// Held through a change, so that there is one at a time.
+    changing: tokio::sync::Mutex<()>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    routing: Routing,
+    drains: BTreeMap<Color, Drain>,
+}
+
+impl Control {
+    pub fn new(
+        shared: Arc<Shared>,
+        store: Store,
+        routing: Routing,
+        listeners: Vec<Listener>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        let kept = Mutex::new(Kept { routing, drains: BTreeMap::new() });
+        Self { shared, store, listeners, runtime, changing: tokio::sync::Mutex::default(), kept }
+    }
+
+    pub async fn answer(&self, request: Request) -> Answer {
+        let result = match request {
+            Request::Status => Ok(self.status()),
+            Request::Put { color, stack, drain_ms } => self.put(color, stack, drain_ms).await,
+            Request::Switch { to, health } => self.switch(to, health).await,
+            Request::Forget { color } => self.forget(color).await,
+            Request::Tested { color, release, result } => {
+                self.tested(color, &release, result).await
+            }
+            Request::Drained { color, wait_ms } => Ok(self.drained(color, wait_ms).await),
+            Request::Probe { host, port } => Ok(self.probe(&host, port).await),
+            Request::Record(record) => self.record(&record),
+            Request::History { limit } => {
+                self.store.history(limit).map(Answer::History).map_err(|error| error.to_string())
+            }
+        };
+        result.unwrap_or_else(|reason| Answer::Refused { reason })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn load(&self, color: Color) -> &Arc<Load> {
+        self.shared.load(color)
+    }
+
+    fn status(&self) -> Answer {
+        let kept = self.kept();
+        let draining = |(color, drain): (&Color, &Drain)| {
+            let draining = self.load(*color).draining(drain.left_ms());
+            (!draining.is_empty()).then_some((*color, draining))
+        };
+        Answer::Status(Box::new(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            routing: kept.routing.clone(),
+            draining: kept.drains.iter().filter_map(draining).collect(),
+            open: Color::ALL.into_iter().map(|color| (color, self.load(color).all())).collect(),
+        }))
+    }
+
+    async fn put(&self, color: Color, mut stack: Stack, drain_ms: u64) -> Result<Answer, String> {
+        self.check(&mut stack)?;
+        self.change(|routing| {
+            routing.stacks.insert(color, stack.clone());
+            routing.drain = Duration::from_millis(drain_ms);
+            Ok(())
+        })
+        .await?;
+        Ok(Answer::Done)
+    }
+
+    /// Refuses a stack that could not be routed to, and sorts its rules.
+    fn check(&self, stack: &mut Stack) -> Result<(), String> {
+        for route in &mut stack.routes {
+            let port = route.listen;
+            let listener =
+                |listener: &&Listener| listener.route == port && listener.color.is_none();
+            let Some(listener) = self.listeners.iter().find(listener) else {
+                return Err(format!("the proxy does not listen on port {port}"));
+            };
+            if (listener.tls, listener.tcp) != (route.tls, route.tcp) {
+                return Err(format!("the proxy listens on port {port} for another protocol"));
+            }
+            if route.paths.is_empty() || (route.tcp && route.paths.len() > 1) {
+                return Err(format!("the route of port {port} has not one target"));
+            }
+            for rule in &route.paths {
+                if !rule.prefix.starts_with('/') {
+                    return Err(format!("`{}` does not begin with `/`", rule.prefix));
+                }
+                if rule.host.is_empty() || rule.port == 0 {
+                    return Err(format!("`{}` of port {port} has no target", rule.prefix));
+                }
+            }
+            route.paths.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, color: Color) -> Result<Answer, String> {
+        self.change(|routing| {
+            if routing.live == Some(color) {
+                return Err(format!("{color} is live"));
+            }
+            routing.stacks.remove(&color);
+            Ok(())
+        })
+        .await?;
+        Ok(Answer::Done)
+    }
+
+    async fn tested(
+        &self,
+        color: Color,
+        release: &str,
+        result: serde_json::Value,
+    ) -> Result<Answer, String> {
+        let _one = self.changing.lock().await;
+        let mut routing = self.kept().routing.clone();
+        match routing.stacks.get_mut(&color) {
+            Some(stack) if stack.release == release => stack.tests = Some(result),
+            Some(stack) => return Err(format!("{color} holds release {}", stack.release)),
+            None => return Err(format!("{color} has no release")),
+        }
+        self.store.save(&routing).map_err(|error| error.to_string())?;
+        self.kept().routing = routing;
+        Ok(Answer::Done)
+    }
+
+    /// Changes the stacks: saved first, so that what fails leaves everything as it was.
+    async fn change(
+        &self,
+        edit: impl FnOnce(&mut Routing) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let _one = self.changing.lock().await;
+        let old = self.kept().routing.clone();
+        let mut routing = old.clone();
+        edit(&mut routing)?;
+        self.store.save(&routing).map_err(|error| error.to_string())?;
+        let mut snapshot = self.shared.snapshot.load().as_ref().clone();
+        for color in Color::ALL {
+            let (before, after) = (old.stacks.get(&color), routing.stacks.get(&color));
+            if before != after {
+                let (loads, workers) = (&self.shared.loads, self.shared.workers);
+                snapshot = snapshot.with(color, after, loads, workers);
+            }
+        }
+        self.shared.snapshot.store(Arc::new(snapshot));
+        self.kept().routing = routing;
+        Ok(())
+    }
+
+    async fn switch(&self, to: Color, health: bool) -> Result<Answer, String> {
+        let _one = self.changing.lock().await;
+        let before = self.shared.snapshot.load_full();
+        let Some(side) = before.side(to) else {
+            return Err(format!("{to} has no release"));
+        };
+        if health
+            && let Err((target, reason)) = self.healthy(side.targets().cloned().collect()).await
+        {
+            return Ok(Answer::NotHealthy { target, reason });
+        }
+        let from = before.live;
+        let mut routing = self.kept().routing.clone();
+        let drain = routing.drain;
+        let mut draining = Draining::default();
+        if from != Some(to) {
+            self.shared.snapshot.store(Arc::new(before.switched(Some(to))));
+            // From here on every new request is on the new color.
+            routing.live = Some(to);
+            routing.switched = Some(now());
+            if let Err(error) = self.store.save(&routing) {
+                self.shared.snapshot.store(before);
+                return Err(error.to_string());
+            }
+            let mut kept = self.kept();
+            kept.routing = routing;
+            kept.drains.remove(&to);
+            if let Some(from) = from {
+                let drain = Drain::start(&self.runtime, self.load(from), drain);
+                draining = self.load(from).draining(drain.left_ms());
+                kept.drains.insert(from, drain);
+            }
+        }
+        Ok(Answer::Switched { from, to, draining })
+    }
+
+    /// Whether each target accepts a connection now; else the first that does not, and why.
+    async fn healthy(&self, mut targets: Vec<Arc<Target>>) -> Result<(), (String, String)> {
+        targets.sort_unstable_by_key(|target| target.name());
+        targets.dedup_by_key(|target| target.name());
+        let mut asked = JoinSet::new();
+        for target in targets {
+            let shared = Arc::clone(&self.shared);
+            asked.spawn(async move {
+                let limit = shared.limits.health_time;
+                match timeout(limit, accepts(&target, &shared)).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(reason)) => Err((target.name(), reason)),
+                    Err(_) => Err((target.name(), format!("no connection within {limit:?}"))),
+                }
+            });
+        }
+        while let Some(result) = asked.join_next().await {
+            result.map_err(|error| (String::from("?"), error.to_string()))??;
+        }
+        Ok(())
+    }
+
+    async fn probe(&self, host: &str, port: u16) -> Answer {
+        let connect = timeout(self.shared.limits.health_time, TcpStream::connect((host, port)));
+        let reason = match connect.await {
+            Ok(Ok(_)) => return Answer::Done,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no connection in time".to_owned(),
+        };
+        Answer::NotHealthy { target: format!("{host}:{port}"), reason }
+    }
+
+    async fn drained(&self, color: Color, wait_ms: u64) -> Answer {
+        let deadline = Instant::now() + Duration::from_millis(wait_ms);
+        loop {
+            let left_ms = self.kept().drains.get(&color).map_or(0, Drain::left_ms);
+            let left = self.load(color).draining(left_ms);
+            if left.is_empty() || Instant::now() >= deadline {
+                return Answer::Drained { left };
+            }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "what is left is asked again until the deadline"
+            )]
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn record(&self, record: &Record) -> Result<Answer, String> {
+        check_name(record)?;
+        self.store.record(record).map_err(|error| error.to_string())?;
+        Ok(Answer::Done)
+    }
+}
+
+async fn accepts(target: &Target, shared: &Shared) -> Result<(), String> {
+    let addresses = target.look_up(shared).await.map_err(|error| error.to_string())?;
+    let mut reason = String::new();
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(_) => return Ok(()),
+            Err(error) => reason = format!("{address}: {error}"),
+        }
+    }
+    Err(reason)
+}
+
+fn check_name(record: &Record) -> Result<(), String> {
+    if store::is_name(&record.name) {
+        Ok(())
+    } else {
+        Err(format!("`{}` cannot be the name of a record", record.name))
+    }
+}
+
+/// RFC 3339, UTC, to the millisecond.
+fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}

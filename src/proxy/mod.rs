@@ -1,0 +1,35 @@
+//! The reverse proxy of an environment: its listeners, the one snapshot they route by, the drain of the color that was
+//! live, the control of it all, the local certificates. Imports `base` and `model`.
+//!
+//! Requests are served on a few threads, each with a runtime of its own that shares nothing with the others but the
+//! snapshot and some counters: a connection stays on its thread, and so do the connections to the services that it uses.
+//! Control (switches, health, files) has a thread for itself, so that no request waits for an fsync.
+
+mod accept;
+mod client;
+mod control;
+mod control_io;
+mod ctl;
+mod drain;
+mod error;
+mod exchange;
+mod headers;
+mod link;
+mod load;
+mod options;
+mod page;
+mod request;
+mod server;
+mod snapshot;
+mod store;
+mod target;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod tunnel;
+mod upload;
+
+pub use ctl::ctl;
+pub use error::ProxyError;
+pub use options::{Limits, Options};
+pub use server::serve;

@@ -1,0 +1,242 @@
+//! One request: the way it takes, the exchange with the service, the answer.
+
+use std::{sync::Arc, task::Poll, time::Instant};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+
+use super::{
+    client::{Active, Client},
+    exchange::{Answer, Held, Transfer},
+    headers,
+    link::SendError,
+    load::Kind,
+    page::{self, Page},
+    snapshot::Way,
+    tunnel,
+    upload::Upload,
+};
+
+/// Answers one request; whatever goes wrong is an answer too.
+pub(super) async fn handle(
+    client: Arc<Client>,
+    mut request: Request<Incoming>,
+) -> Response<Answer> {
+    let active = client.begin();
+    let html = page::wants_html(request.headers());
+    if let Err(page) = check(&mut request) {
+        return page.answer(html, None, active);
+    }
+    let shared = &client.place.shared;
+    let way = match shared.way(&client.place.listener, request.uri().path(), Kind::Request) {
+        Ok(way) => way,
+        Err(why) => return Page::no_way(&why).answer(html, None, active),
+    };
+    let color = way.color;
+    let limit = shared.limits.answer_time;
+    let name = client.is_http2().then(|| way.target.name());
+    let exchange = exchange(&client, request, way, active);
+    let result = match name {
+        // A request of HTTP/1 is polled whenever its connection is, which is often enough to see its time pass.
+        None => exchange.await,
+        Some(name) => match tokio::time::timeout(limit, exchange).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err((Page::new(StatusCode::GATEWAY_TIMEOUT, too_slow(&name)), client.begin()))
+            }
+        },
+    };
+    match result {
+        Ok(mut response) => {
+            response.headers_mut().insert(page::COLOR, page::color_value(color));
+            response
+        }
+        Err((page, active)) => page.answer(html, Some(color), active),
+    }
+}
+
+/// Refuses what must not be passed on.
+fn check(request: &mut Request<Incoming>) -> Result<(), Page> {
+    if request.method() == Method::CONNECT {
+        let words = "this is no proxy for CONNECT";
+        return Err(Page::refused(StatusCode::METHOD_NOT_ALLOWED, words));
+    }
+    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    let old = request.version() < Version::HTTP_11;
+    let headers = request.headers_mut();
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (host, more) = (hosts.next(), hosts.next().is_some());
+    if more || host.is_some_and(|host| !is_host(host.as_bytes())) {
+        return Err(Page::refused(StatusCode::BAD_REQUEST, "the Host header is not one host"));
+    }
+    if let Some(authority) = authority {
+        // RFC 9112, 3.2.2: the absolute form counts, whatever Host says.
+        let host = authority.rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
+        let host = HeaderValue::from_str(host)
+            .map_err(|_| Page::refused(StatusCode::BAD_REQUEST, "the request has no valid host"))?;
+        headers.insert(header::HOST, host);
+    } else if host.is_none() && !old {
+        return Err(Page::refused(StatusCode::BAD_REQUEST, "the request has no Host header"));
+    }
+    Ok(())
+}
+
+fn is_host(host: &[u8]) -> bool {
+    host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(b))
+}
+
+/// Whether the request may be sent a second time when nobody knows what became of the first.
+fn is_repeatable(request: &Request<Upload>) -> bool {
+    matches!(*request.body(), Upload::Nothing) && request.method().is_idempotent()
+}
+
+/// Another copy of a request without a body.
+fn copy(request: &Request<Upload>) -> Request<Upload> {
+    let mut copy = Request::new(Upload::Nothing);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+fn too_slow(name: &str) -> String {
+    format!("{name} did not answer in time")
+}
+
+type Failed = (Page, Active);
+
+async fn exchange(
+    client: &Arc<Client>,
+    request: Request<Incoming>,
+    way: Way,
+    active: Active,
+) -> Result<Response<Answer>, Failed> {
+    let Way { target, open, strip, .. } = way;
+    let (mut request, upgrade) = prepare(client, request, &target, strip);
+    let place = &client.place;
+    let began = Instant::now();
+    let expired = || began.elapsed() > place.shared.limits.answer_time;
+
+    // What cannot be sent twice never goes over a connection that its other end may be closing right now.
+    let mut reuse = upgrade.is_none() && is_repeatable(&request);
+    let mut again = true;
+    let (lease, response) = loop {
+        let mut lease = match target.lease(&place.shared, place.worker, reuse).await {
+            Ok(lease) => lease,
+            Err(why) => return Err((Page::unreachable(&target, &why), active)),
+        };
+        let spare = lease.reused.then(|| copy(&request));
+        let error = match lease.send(request, expired).await {
+            Ok(response) => break (lease, response),
+            Err(SendError::Expired) => {
+                let page = Page::new(StatusCode::GATEWAY_TIMEOUT, too_slow(&target.name()));
+                return Err((page, active));
+            }
+            Err(SendError::Lost) => None,
+            Err(SendError::Failed(failed)) => Some(failed),
+        };
+        let (error, unsent) = match error {
+            Some(mut failed) => {
+                let unsent = failed.take_message();
+                (Some(failed.into_error()), unsent)
+            }
+            None => (None, None),
+        };
+        match unsent.or(spare) {
+            Some(same) if lease.reused || again => {
+                // A kept connection that had ended tells nothing about the service; a fresh one that ended does, once.
+                again = again && lease.reused;
+                request = same;
+                reuse = false;
+            }
+            _ => return Err((failure(&target.name(), error.as_ref()), active)),
+        }
+    };
+    respond(client, response, upgrade, Held { lease, open, active }).await
+}
+
+/// Makes a request fit for the service.
+fn prepare(
+    client: &Arc<Client>,
+    mut request: Request<Incoming>,
+    target: &super::target::Target,
+    strip: usize,
+) -> (Request<Upload>, Option<OnUpgrade>) {
+    let wanted = request.headers().get(header::UPGRADE);
+    let upgrade = match wanted {
+        // An upgrade to HTTP/2 would be the way around all that is checked here.
+        Some(protocol) if !headers::contains(protocol, b"h2c") => {
+            request.extensions_mut().remove::<OnUpgrade>()
+        }
+        _ => None,
+    };
+    let (mut parts, incoming) = request.into_parts();
+    let body = Upload::new(incoming, client);
+    let has_body = !matches!(body, Upload::Nothing);
+    parts.extensions.clear();
+    parts.version = Version::HTTP_11;
+    headers::to_service(&mut parts.headers, client, target, upgrade.is_some(), has_body);
+    headers::origin_form(&mut parts.uri, &mut parts.headers, strip);
+    if client.is_http2() && has_body && !parts.headers.contains_key(header::CONTENT_LENGTH) {
+        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    (Request::from_parts(parts, body), upgrade)
+}
+
+async fn respond(
+    client: &Arc<Client>,
+    response: Response<Incoming>,
+    upgrade: Option<OnUpgrade>,
+    mut held: Held,
+) -> Result<Response<Answer>, Failed> {
+    let (mut parts, incoming) = response.into_parts();
+    parts.version = if client.is_http2() { Version::HTTP_2 } else { Version::HTTP_11 };
+    parts.extensions.clear();
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        let Some(upgrade) = upgrade else {
+            let words = "the service changed the protocol unasked";
+            return Err((Page::new(StatusCode::BAD_GATEWAY, words), held.active));
+        };
+        headers::to_client(&mut parts.headers, true);
+        let Held { lease, mut open, active } = held;
+        let end = open.stays(Kind::WebSocket);
+        client.place.tasks.spawn(tunnel::websocket(upgrade, lease, open, end));
+        return Ok(Response::from_parts(parts, Answer::Page { text: None, _active: active }));
+    }
+    headers::to_client(&mut parts.headers, false);
+    let events = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
+    let end = events.then(|| held.open.stays(Kind::Stream).cancelled_owned());
+    let mut held = Some(held);
+    let mut incoming = Some(incoming);
+    let mut end = end;
+    let answer = std::future::poll_fn(|cx| {
+        let (Some(incoming), Some(held)) = (incoming.take(), held.take()) else {
+            return Poll::Pending;
+        };
+        Poll::Ready(Answer::Service(Transfer::new(incoming, held, end.take(), cx)))
+    });
+    Ok(Response::from_parts(parts, answer.await))
+}
+
+fn is_event_stream(kind: &HeaderValue) -> bool {
+    let wanted = b"text/event-stream";
+    kind.as_bytes().get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted))
+}
+
+/// What to tell about a request that got no answer.
+fn failure(name: &str, error: Option<&hyper::Error>) -> Page {
+    match error {
+        Some(error) if error.is_user() => Page::refused(
+            StatusCode::BAD_REQUEST,
+            "the request's body is not what its head announced",
+        ),
+        Some(error) if error.is_parse() => {
+            let words = format!("{name} sent an answer that is not HTTP: {error}");
+            Page::new(StatusCode::BAD_GATEWAY, words)
+        }
+        _ => {
+            let words = format!("{name} closed the connection before it answered");
+            Page::new(StatusCode::BAD_GATEWAY, words)
+        }
+    }
+}

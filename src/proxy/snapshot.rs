@@ -1,0 +1,235 @@
+//! The one immutable picture that every request is routed by.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    load::{Kind, Load, Open},
+    options::Limits,
+    target::{Names, Target},
+};
+use crate::model::{Color, Listener, Routing, Stack};
+
+/// What all threads of the proxy share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub snapshot: ArcSwap<Snapshot>,
+    pub loads: [Arc<Load>; 2],
+    pub limits: Limits,
+    pub workers: usize,
+    pub names: Names,
+    pub trust_forwarded: bool,
+    /// Cancelled when the proxy ends.
+    pub stopping: CancellationToken,
+    /// Makes request ids: never the same twice, and not the same after a restart.
+    pub ids: AtomicU64,
+}
+
+/// Which color is live, and each color's routes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Snapshot {
+    pub live: Option<Color>,
+    sides: [Option<Arc<Side>>; 2],
+}
+
+/// A color's stack, ready to route by.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub release: String,
+    tables: Vec<Table>,
+    load: Arc<Load>,
+}
+
+#[derive(Debug)]
+struct Table {
+    listen: u16,
+    /// Longest prefix first.
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+pub(super) struct Rule {
+    prefix: Box<str>,
+    pub strip: bool,
+    pub target: Arc<Target>,
+}
+
+/// Why there is no target for a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoWay {
+    NothingLive,
+    NoStack(Color),
+    /// The stack has nothing for this port.
+    NoRoute {
+        port: u16,
+        color: Color,
+        release: String,
+    },
+    /// The route has no rule that covers the path.
+    NoPath {
+        color: Color,
+    },
+}
+
+/// Where a request goes. Counted on its color until `open` is dropped.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub color: Color,
+    pub target: Arc<Target>,
+    pub open: Open,
+    /// Bytes of the path to take off.
+    pub strip: usize,
+}
+
+impl Shared {
+    /// Finds the way by the snapshot of this very moment: a switch that has been answered is seen by whatever asks later, and
+    /// what took its way before is counted before the switch looks at what is left.
+    pub fn way(&self, listener: &Listener, path: &str, kind: Kind) -> Result<Way, NoWay> {
+        loop {
+            let snapshot = self.snapshot.load();
+            let way = snapshot.way(listener, path, kind);
+            if Arc::ptr_eq(&snapshot, &self.snapshot.load()) {
+                return way;
+            }
+        }
+    }
+
+    /// A name for a request: 16 hex digits.
+    pub fn request_id(&self) -> HeaderValue {
+        // The step and the finalizer of SplitMix64: all values differ, and look it.
+        let mut id = self.ids.fetch_add(0x9E37_79B9_7F4A_7C15, Relaxed);
+        id = (id ^ (id >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        id = (id ^ (id >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        id ^= id >> 31;
+        HeaderValue::from_str(&format!("{id:016x}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+
+    pub fn load(&self, color: Color) -> &Arc<Load> {
+        &self.loads[color as usize]
+    }
+}
+
+impl Snapshot {
+    pub fn new(routing: &Routing, loads: &[Arc<Load>; 2], workers: usize) -> Self {
+        let mut snapshot = Self { live: routing.live, ..Self::default() };
+        for (color, stack) in &routing.stacks {
+            snapshot = snapshot.with(*color, Some(stack), loads, workers);
+        }
+        snapshot
+    }
+
+    /// The same with another live color: the stacks, and their connections, are the very same.
+    #[must_use]
+    pub fn switched(&self, live: Option<Color>) -> Self {
+        Self { live, sides: self.sides.clone() }
+    }
+
+    /// The same with another stack under one color.
+    #[must_use]
+    pub fn with(
+        &self,
+        color: Color,
+        stack: Option<&Stack>,
+        loads: &[Arc<Load>; 2],
+        workers: usize,
+    ) -> Self {
+        let mut snapshot = self.clone();
+        snapshot.sides[color as usize] =
+            stack.map(|stack| Arc::new(Side::new(stack, &loads[color as usize], workers)));
+        snapshot
+    }
+
+    pub fn side(&self, color: Color) -> Option<&Arc<Side>> {
+        self.sides[color as usize].as_ref()
+    }
+
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.sides.iter().flatten().flat_map(|side| side.targets())
+    }
+
+    fn way(&self, listener: &Listener, path: &str, kind: Kind) -> Result<Way, NoWay> {
+        let color = listener.color.or(self.live).ok_or(NoWay::NothingLive)?;
+        let side = self.side(color).ok_or(NoWay::NoStack(color))?;
+        let table =
+            side.tables.iter().find(|table| table.listen == listener.route).ok_or_else(|| {
+                NoWay::NoRoute { port: listener.route, color, release: side.release.clone() }
+            })?;
+        let rule =
+            table.rules.iter().find(|rule| rule.covers(path)).ok_or(NoWay::NoPath { color })?;
+        Ok(Way {
+            color,
+            target: Arc::clone(&rule.target),
+            open: side.load.open(kind, listener.color.is_none()),
+            strip: if rule.strip { rule.prefix.trim_end_matches('/').len() } else { 0 },
+        })
+    }
+}
+
+impl Side {
+    fn new(stack: &Stack, load: &Arc<Load>, workers: usize) -> Self {
+        let mut targets: Vec<Arc<Target>> = vec![];
+        let mut target = |host: &str, port: u16| {
+            if let Some(known) = targets.iter().find(|t| t.host() == host && t.port() == port) {
+                return Arc::clone(known);
+            }
+            let target = Arc::new(Target::new(host, port, workers));
+            targets.push(Arc::clone(&target));
+            target
+        };
+        let tables = stack.routes.iter().map(|route| {
+            let mut rules: Vec<Rule> = route
+                .paths
+                .iter()
+                .map(|rule| Rule {
+                    prefix: rule.prefix.as_str().into(),
+                    strip: rule.strip,
+                    target: target(&rule.host, rule.port),
+                })
+                .collect();
+            rules.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
+            Table { listen: route.listen, rules }
+        });
+        let tables = tables.collect();
+        Self { release: stack.release.clone(), tables, load: Arc::clone(load) }
+    }
+
+    /// Every target; one that several rules name comes as often.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.tables.iter().flat_map(|table| table.rules.iter().map(|rule| &rule.target))
+    }
+}
+
+impl Rule {
+    fn covers(&self, path: &str) -> bool {
+        let prefix = self.prefix.trim_end_matches('/');
+        match path.strip_prefix(prefix) {
+            Some(rest) => prefix.is_empty() || rest.is_empty() || rest.starts_with('/'),
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_covers_whole_segments() {
+        let rule = |prefix: &str| Rule {
+            prefix: prefix.into(),
+            strip: false,
+            target: Arc::new(Target::new("x", 1, 1)),
+        };
+        assert!(rule("/").covers("/") && rule("/").covers("/a/b") && rule("/").covers("*"));
+        assert!(rule("/api").covers("/api") && rule("/api").covers("/api/x"));
+        assert!(rule("/api/").covers("/api/x") && rule("/api/").covers("/api"));
+        assert!(!rule("/api").covers("/apix") && !rule("/api").covers("/"));
+    }
+}

@@ -1,0 +1,285 @@
+//! A service by name: its addresses, which of them serve, and the connections that are kept for the next request.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{
+    link::{Lease, Link},
+    options::Limits,
+    snapshot::Shared,
+};
+
+/// How names become addresses.
+#[derive(Debug, Default)]
+pub(super) enum Names {
+    /// The system's resolver: in a container, the engine's DNS.
+    #[default]
+    System,
+    #[cfg(test)]
+    Fixed(Mutex<std::collections::HashMap<String, Vec<std::net::IpAddr>>>),
+}
+
+/// A name and port on the proxy's network.
+#[derive(Debug)]
+pub(super) struct Target {
+    host: String,
+    port: u16,
+    workers: usize,
+    known: Mutex<Known>,
+    turn: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    replicas: Vec<Arc<Replica>>,
+    looked_up: Option<Instant>,
+    looking: bool,
+}
+
+/// One address of a target.
+#[derive(Debug)]
+pub(super) struct Replica {
+    pub address: SocketAddr,
+    /// Requests and connections on it now.
+    open: AtomicU32,
+    ejected: Mutex<Option<Instant>>,
+    /// Kept connections, for each worker its own.
+    idle: Box<[Mutex<VecDeque<Idle>>]>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    link: Box<Link>,
+    since: Instant,
+}
+
+/// Connections that are kept for each worker and replica.
+const KEPT: usize = 64;
+
+/// Why no address of a target could be reached.
+#[derive(Debug)]
+pub(super) enum Unreachable {
+    NoAddress(io::Error),
+    Refused { address: SocketAddr, source: io::Error },
+    TimedOut { address: SocketAddr },
+}
+
+impl Names {
+    async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let mut found: Vec<SocketAddr> = match self {
+            Self::System => tokio::net::lookup_host((host, port)).await?.collect(),
+            #[cfg(test)]
+            Self::Fixed(names) => {
+                let known = names.lock().unwrap().get(host).cloned();
+                match known {
+                    Some(addresses) => {
+                        addresses.into_iter().map(|address| (address, port).into()).collect()
+                    }
+                    None => tokio::net::lookup_host((host, port)).await?.collect(),
+                }
+            }
+        };
+        found.sort_unstable();
+        found.dedup();
+        if found.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        }
+        Ok(found)
+    }
+}
+
+impl Target {
+    pub fn new(host: &str, port: u16, workers: usize) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            workers,
+            known: Mutex::default(),
+            turn: AtomicUsize::default(),
+        }
+    }
+
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `green-api:80`.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// A connection for one request: a kept one, if `reuse` allows it, else a new one to the least loaded address that
+    /// accepts it.
+    pub async fn lease(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        worker: usize,
+        reuse: bool,
+    ) -> Result<Lease, Unreachable> {
+        if reuse
+            && let Some(replica) = self.choose(shared, &[])
+            && let Some(link) = replica.take(worker, &shared.limits)
+        {
+            return Ok(Lease::new(link, replica, worker, true));
+        }
+        let (stream, replica) = self.connect(shared).await?;
+        Ok(Lease::new(Box::new(Link::new(stream).await), replica, worker, false))
+    }
+
+    /// A new connection to the least loaded address that accepts it.
+    pub async fn connect(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+    ) -> Result<(TcpStream, Arc<Replica>), Unreachable> {
+        let limits = &shared.limits;
+        let mut failed: Vec<SocketAddr> = vec![];
+        let mut error = None;
+        let mut looked_up = false;
+        loop {
+            let Some(replica) = self.choose(shared, &failed) else {
+                if looked_up {
+                    return Err(error.unwrap_or_else(|| {
+                        Unreachable::NoAddress(io::ErrorKind::NotFound.into())
+                    }));
+                }
+                looked_up = true;
+                if let Err(source) = self.look_up(shared).await {
+                    return Err(error.unwrap_or(Unreachable::NoAddress(source)));
+                }
+                continue;
+            };
+            let address = replica.address;
+            match timeout(limits.connect_time, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    let _ = stream.set_nodelay(true);
+                    replica.eject(None);
+                    return Ok((stream, replica));
+                }
+                Ok(Err(source)) => error = Some(Unreachable::Refused { address, source }),
+                Err(_) => error = Some(Unreachable::TimedOut { address }),
+            }
+            replica.eject(Some(Instant::now() + limits.eject_time));
+            failed.push(address);
+        }
+    }
+
+    /// The least loaded address that is not ejected; when all are, the least loaded of those.
+    fn choose(self: &Arc<Self>, shared: &Arc<Shared>, but: &[SocketAddr]) -> Option<Arc<Replica>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = known.looked_up.is_none_or(|at| at.elapsed() > shared.limits.name_time);
+        if old && !known.looking && !known.replicas.is_empty() {
+            known.looking = true;
+            let (target, shared) = (Arc::clone(self), Arc::clone(shared));
+            tokio::spawn(async move { target.look_up(&shared).await });
+        }
+        let replicas = &known.replicas;
+        if let ([only], []) = (replicas.as_slice(), but) {
+            return Some(Arc::clone(only));
+        }
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let in_turn = (0..replicas.len()).map(|n| &replicas[(n + turn) % replicas.len()]);
+        in_turn
+            .filter(|replica| !but.contains(&replica.address))
+            .min_by_key(|replica| (replica.is_ejected(), replica.open.load(Relaxed)))
+            .cloned()
+    }
+
+    /// Looks the name up now. Addresses that stay keep their connections; those that are gone are forgotten.
+    pub async fn look_up(&self, shared: &Shared) -> io::Result<Vec<SocketAddr>> {
+        let found = shared.names.look_up(&self.host, self.port).await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.looking = false;
+        known.looked_up = Some(Instant::now());
+        let found = found?;
+        let old = std::mem::take(&mut known.replicas);
+        known.replicas = found
+            .into_iter()
+            .map(|address| match old.iter().find(|replica| replica.address == address) {
+                Some(replica) => Arc::clone(replica),
+                None => Arc::new(Replica::new(address, self.workers)),
+            })
+            .collect();
+        Ok(known.replicas.iter().map(|replica| replica.address).collect())
+    }
+
+    /// Closes connections that nobody used for long.
+    pub fn sweep(&self, worker: usize, limits: &Limits) {
+        let replicas = self.known.lock().unwrap_or_else(PoisonError::into_inner).replicas.clone();
+        for replica in replicas {
+            replica.idle(worker).retain(|idle| idle.since.elapsed() < limits.reuse_time);
+        }
+    }
+}
+
+/// Counts on a replica until it is dropped.
+#[derive(Debug)]
+pub(super) struct Connected(pub Arc<Replica>);
+
+impl Connected {
+    pub fn new(replica: Arc<Replica>) -> Self {
+        replica.open.fetch_add(1, Relaxed);
+        Self(replica)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Replica {
+    fn new(address: SocketAddr, workers: usize) -> Self {
+        Self {
+            address,
+            open: AtomicU32::default(),
+            ejected: Mutex::default(),
+            idle: (0..workers).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub fn keep(&self, worker: usize, link: Box<Link>) {
+        let mut idle = self.idle(worker);
+        if idle.len() < KEPT {
+            idle.push_back(Idle { link, since: Instant::now() });
+        }
+    }
+
+    fn take(&self, worker: usize, limits: &Limits) -> Option<Box<Link>> {
+        let mut idle = self.idle(worker);
+        let last = idle.pop_back()?;
+        if last.since.elapsed() < limits.reuse_time {
+            return Some(last.link);
+        }
+        idle.clear();
+        None
+    }
+
+    fn idle(&self, worker: usize) -> std::sync::MutexGuard<'_, VecDeque<Idle>> {
+        self.idle[worker].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn eject(&self, until: Option<Instant>) {
+        *self.ejected.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    fn is_ejected(&self) -> bool {
+        let until = *self.ejected.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+}

@@ -1,0 +1,8 @@
+//! The proxy on real sockets. Ports are the system's choice; services are small servers of the test's own.
+
+mod backend;
+mod control;
+mod http;
+mod stage;
+mod staying;
+mod switching;

@@ -1,0 +1,78 @@
+//! Waiting: every wait has a deadline, and asks again at intervals that grow from 100 ms to 1 s.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What one look found.
+#[derive(Debug)]
+pub enum Poll<T> {
+    Ready(T),
+    /// Not yet, for this reason.
+    Pending(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError<E> {
+    /// The deadline passed; the last reason.
+    #[error("{0}")]
+    Deadline(String),
+    #[error("{0}")]
+    Failed(E),
+}
+
+const FIRST: Duration = Duration::from_millis(100);
+const LAST: Duration = Duration::from_secs(1);
+
+/// Looks until it is ready, it fails or `limit` is over.
+///
+/// A look that outlasts the deadline is given up.
+pub async fn poll<T, E>(
+    limit: Duration,
+    mut look: impl AsyncFnMut() -> Result<Poll<T>, E>,
+) -> Result<T, WaitError<E>> {
+    let deadline = Instant::now() + limit;
+    let mut pause = FIRST;
+    let mut last = String::from("no answer");
+    loop {
+        match tokio::time::timeout_at(deadline, look()).await {
+            Ok(Ok(Poll::Ready(value))) => return Ok(value),
+            Ok(Ok(Poll::Pending(reason))) => last = reason,
+            Ok(Err(error)) => return Err(WaitError::Failed(error)),
+            Err(_) => return Err(WaitError::Deadline(last)),
+        }
+        if Instant::now() + pause >= deadline {
+            return Err(WaitError::Deadline(last));
+        }
+        #[expect(clippy::disallowed_methods, reason = "this is where waiting is done")]
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(LAST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_when_ready_and_keeps_the_last_reason_when_not() {
+        let mut looks = 0;
+        let ready = poll::<_, ()>(Duration::from_secs(60), async || {
+            looks += 1;
+            Ok(if looks == 5 { Poll::Ready(looks) } else { Poll::Pending("soon".into()) })
+        });
+        assert_eq!(ready.await.unwrap(), 5);
+
+        let started = Instant::now();
+        let never =
+            poll::<(), ()>(Duration::from_secs(60), async || Ok(Poll::Pending("not yet".into())));
+        assert!(matches!(never.await, Err(WaitError::Deadline(reason)) if reason == "not yet"));
+        assert!(started.elapsed() <= Duration::from_secs(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_hangs_is_given_up_at_the_deadline() {
+        let hangs = poll::<(), ()>(Duration::from_secs(2), async || std::future::pending().await);
+        assert!(matches!(hangs.await, Err(WaitError::Deadline(_))));
+    }
+}
