@@ -183,7 +183,10 @@ impl de::Error for Error {
 }
 
 fn near(found: &str, expected: &[&'static str]) -> Option<String> {
-    words::nearest(&found.to_lowercase(), expected.iter().copied())
+    let found = found.to_lowercase();
+    let part = || expected.iter().copied().find(|word| found.len() > 2 && word.contains(&found));
+    words::nearest(&found, expected.iter().copied())
+        .or_else(part)
         .map(|near| format!("did you mean `{near}`?"))
 }
 

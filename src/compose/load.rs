@@ -17,7 +17,7 @@ use super::{
     include,
     interpolate::interpolate,
     merge,
-    node::{Map, Node, Value},
+    node::{Map, Node, Value, elements, members},
     origin::Origin,
     paths::{self, Base},
     problem::{Files, Place, Problem, Problems},
@@ -90,13 +90,14 @@ pub fn load(source: &Source, options: Options) -> Result<Project, Problems> {
         let message = "`version` means nothing any more: leave it out";
         loader.warnings.push(loader.files.problem(at, "version", message));
     }
+    let values = std::mem::take(&mut loader.values);
     let mut project = loader.project(source, model, tree);
     defaults::complete(&mut project, &variables);
     let mut problems = check::project(&project);
     if options.resolve_paths {
         check::bind_sources(&project, &mut problems);
     }
-    environment::resolve_objects(&mut project, &variables);
+    environment::resolve_objects(&mut project, &values);
     if options.read_env_files && problems.is_empty() {
         environment::resolve_services(&mut project, &variables, &mut problems);
     }
@@ -115,7 +116,8 @@ pub struct Loader {
     /// Whether a file could not be read at all, so that what is missing may stand in it.
     unreadable: bool,
     /// Files whose services are extended, read once.
-    extended: HashMap<PathBuf, Option<Services>>,
+    extended: HashMap<PathBuf, Services>,
+    values: environment::Values,
 }
 
 impl Loader {
@@ -129,6 +131,7 @@ impl Loader {
             options,
             unreadable: false,
             extended: HashMap::new(),
+            values: HashMap::new(),
         }
     }
 
@@ -153,9 +156,7 @@ impl Loader {
                 let chain: Vec<PathBuf> = included.iter().cloned().chain([full.clone()]).collect();
                 include::apply(self, &mut document, folder, environment, &chain);
                 extends::apply(self, &mut document, &full, folder, environment);
-                merge::documents(&mut model, document, &self.files, &mut self.problems);
-                unique::document(&mut model);
-                merge::settle(&mut model);
+                self.merge(&mut model, document);
             }
         }
         let context = if self.options.resolve_paths {
@@ -164,6 +165,7 @@ impl Loader {
             ".".to_owned()
         };
         default_contexts(&mut model, &context);
+        environment::look_up(&mut model, environment, &mut self.values);
         model
     }
 
@@ -194,6 +196,15 @@ impl Loader {
         true
     }
 
+    /// Merges a document onto the model of those before it.
+    fn merge(&mut self, model: &mut Node, document: Node) {
+        let services = document.get("services").and_then(Node::as_map);
+        let names: Vec<String> = services.into_iter().flat_map(IndexMap::keys).cloned().collect();
+        merge::documents(model, document, &self.files, &mut self.problems);
+        unique::services(model, &names);
+        merge::settle_model(model, &names);
+    }
+
     fn documents(&mut self, path: &Path) -> Vec<Node> {
         let found = read_text(path).and_then(|text| {
             let text: Arc<str> = text.into();
@@ -216,7 +227,7 @@ impl Loader {
         key_path: &str,
     ) -> Option<Services> {
         if let Some(known) = self.extended.get(path) {
-            return known.clone();
+            return Some(known.clone());
         }
         if !path.is_file() {
             self.wrong(at, key_path, format!("there is no file {}", self.shown(path)));
@@ -226,9 +237,7 @@ impl Loader {
         let mut model = Node { value: Value::Map(Map::new()), ..Node::default() };
         for mut document in self.documents(path) {
             if self.prepare(&mut document, &folder, environment) {
-                merge::documents(&mut model, document, &self.files, &mut self.problems);
-                unique::document(&mut model);
-                merge::settle(&mut model);
+                self.merge(&mut model, document);
             }
         }
         let services = match model.as_map_mut().and_then(|map| map.swap_remove("services")) {
@@ -236,7 +245,7 @@ impl Loader {
             _ => Map::new(),
         };
         let services = Services { map: Rc::new(services), path: path.to_owned(), folder };
-        self.extended.insert(path.to_owned(), Some(services.clone()));
+        self.extended.insert(path.to_owned(), services.clone());
         Some(services)
     }
 
@@ -393,8 +402,7 @@ pub fn env_problem(path: &Path, error: &dotenv::DotenvError) -> Problem {
 
 /// A build without a context has its project's folder.
 fn default_contexts(model: &mut Node, folder: &str) {
-    let services = model.get_mut("services").and_then(Node::as_map_mut);
-    for service in services.into_iter().flat_map(IndexMap::values_mut) {
+    for service in members(model, "services") {
         let Some(build) = service.get_mut("build") else { continue };
         let context = Node::text(folder, build);
         if let Some(build) = build.as_map_mut() {
@@ -437,27 +445,29 @@ fn is_nothing(key: &str, node: &Node) -> bool {
 
 /// Takes out what Compose lets be nothing.
 fn drop_nulls(model: &mut Node) {
-    let services = model.get_mut("services").and_then(Node::as_map_mut);
-    for service in services.into_iter().flat_map(IndexMap::values_mut) {
-        let Some(service) = service.as_map_mut() else { continue };
-        service.retain(|key, node| {
-            let may_be_null = matches!(key.as_str(), "command" | "entrypoint" | "deploy" | "pid");
-            !(is_nothing(key, node) || may_be_null && node.is_null())
-        });
+    for service in members(model, "services") {
+        for attachment in members(service, "networks").filter(|attachment| attachment.is_null()) {
+            attachment.value = Value::Map(Map::new());
+        }
+        for key in ["pre_start", "post_start", "pre_stop"] {
+            for hook in elements(service, key).filter_map(Node::as_map_mut) {
+                hook.retain(|key, node| !(key == "command" && node.is_null()));
+            }
+        }
         if let Some(build) = service.get_mut("build").and_then(Node::as_map_mut) {
             build.retain(|key, node| !is_nothing(key, node));
         }
-        let networks = service.get_mut("networks").and_then(Node::as_map_mut);
-        for attachment in networks.into_iter().flat_map(IndexMap::values_mut) {
-            if attachment.is_null() {
-                attachment.value = Value::Map(Map::new());
-            }
+        if let Some(check) = service.get_mut("healthcheck").and_then(Node::as_map_mut) {
+            check.retain(|key, node| {
+                !(key == "test" && node.as_list().is_some_and(<[Node]>::is_empty))
+            });
         }
-        for key in ["pre_start", "post_start", "pre_stop"] {
-            let hooks = service.get_mut(key).and_then(Node::as_list_mut);
-            for hook in hooks.into_iter().flatten().filter_map(Node::as_map_mut) {
-                hook.retain(|key, node| !(key == "command" && node.is_null()));
-            }
+        if let Some(service) = service.as_map_mut() {
+            service.retain(|key, node| {
+                let may_be_null =
+                    matches!(key.as_str(), "command" | "entrypoint" | "deploy" | "pid");
+                !(is_nothing(key, node) || may_be_null && node.is_null())
+            });
         }
     }
 }

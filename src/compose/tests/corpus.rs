@@ -56,7 +56,7 @@ fn cases<T: for<'de> Deserialize<'de>>(file: &str) -> Vec<T> {
 
 /// Prints the count and fails on any case that is neither right nor refused on purpose.
 fn conclude(file: &str, passed: usize, refused: usize, wrong: &[String]) {
-    println!("{file}: corpus: {passed} passed, {refused} refused on purpose");
+    println!("{file} corpus: {passed} passed, {refused} refused on purpose");
     assert!(wrong.is_empty(), "{} wrong in {file}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -239,9 +239,9 @@ fn documents_load_as_in_compose() {
             refused += 1;
             continue;
         }
-        if FAULTY.iter().any(|(id, _)| *id == case.id) {
-            assert!(result.is_ok(), "{}", case.id);
-            refused += 1;
+        if let Some((id, fault)) = FAULTY.iter().find(|(id, _)| *id == case.id) {
+            assert!(result.is_ok(), "{id}");
+            println!("{id} is not counted: {fault}");
             continue;
         }
         match (case.want, case.error, result) {
@@ -271,6 +271,14 @@ fn documents_load_as_in_compose() {
         }
     }
     assert!(REFUSED.len() + FAULTY.len() <= 12);
-    assert_eq!(passed + refused + wrong.len(), 404);
+    assert_eq!(passed + refused + wrong.len() + FAULTY.len(), 404);
     conclude("loader.jsonl", passed, refused, &wrong);
+}
+
+/// Documents of the corpus, as they are written.
+pub fn documents() -> Vec<String> {
+    text("loader.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<LoaderCase>(line).unwrap().text)
+        .collect()
 }
