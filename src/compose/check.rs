@@ -37,10 +37,23 @@ pub fn project(project: &Project) -> Problems {
         let keys = &["file", "environment", "content"];
         object(project, "configs", name, config, keys, &mut problems);
     }
+    container_names(project, &mut problems);
     if problems.is_empty() {
         cycle(project, &mut problems);
     }
     problems
+}
+
+/// Two services cannot have one container name.
+fn container_names(project: &Project, problems: &mut Problems) {
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    for (name, service) in &project.services {
+        let Some(container) = &service.container_name else { continue };
+        if let Some(owner) = owners.insert(container, name) {
+            let message = format!("the service `{owner}` has the name `{container}` already");
+            problems.push(project.problem(&["services", name, "container_name"], message));
+        }
+    }
 }
 
 /// Bind mounts without a folder of the host.

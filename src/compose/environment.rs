@@ -6,9 +6,9 @@ use indexmap::IndexMap;
 
 use super::{
     dotenv,
-    load::{env_problem, read_text},
     node::{Node, Value, members},
     problem::{Problem, Problems},
+    text::{env_problem, read_text},
     types::{EnvFile, Hidden, Project, Service},
 };
 

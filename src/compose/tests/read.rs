@@ -93,3 +93,11 @@ fn environment_files_use_the_environment() {
     let expected = [("A", "1"), ("B", "1-outer"), ("INHERITED", "yes"), ("C", "own")];
     assert_eq!(found, variables(&expected));
 }
+
+#[test]
+fn a_known_key_without_a_value_is_absent_and_an_unknown_one_is_not_overlooked() {
+    assert_eq!(read_file("name: x\nroutes:\nlevels:\n").unwrap().routes, []);
+    let message = |text: &str| read_file(text).unwrap_err().0.remove(0).message;
+    assert_eq!(message("name: x\nrouts:\n"), "unknown key `routs`");
+    assert_eq!(message("name:\n"), "the key `name` is missing");
+}
