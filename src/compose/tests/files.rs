@@ -78,6 +78,7 @@ fn extends_takes_over_and_rebases_paths() {
     assert_eq!(web.volumes[0].source, here("base/app"));
     assert_eq!(web.volumes[0].kind, MountKind::Bind);
     assert_eq!(web.build.as_ref().unwrap().context, here("base/deeper/src"));
+    assert_eq!(web.build.as_ref().unwrap().dockerfile.as_deref(), Some("Dockerfile"));
     assert!(web.ports.is_empty());
     assert_eq!(web.restart.as_deref(), Some("always"));
     let value = |name: &str| web.environment[name].as_deref().unwrap();

@@ -207,14 +207,14 @@ fn damage(text: &str, steps: &[(u8, usize, usize)]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn a_damaged_document_never_panics(
         index in any::<prop::sample::Index>(),
         steps in proptest::collection::vec((any::<u8>(), any::<usize>(), any::<usize>()), 1..6),
     ) {
-        let documents = super::corpus::documents();
+        let documents = &*super::corpus::DOCUMENTS;
         let folder = Folder::new(&[("compose.yaml", &damage(&documents[index.index(documents.len())], &steps))]);
         if let Err(problems) = folder.load(&["compose.yaml"]) {
             prop_assert!(!problems.is_empty());
