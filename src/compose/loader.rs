@@ -164,7 +164,9 @@ impl Loader {
         let mut model = Node { value: Value::Map(Map::new()), ..Node::default() };
         for mut document in self.documents(path) {
             if self.prepare(&mut document, &folder, environment) {
-                self.merge(&mut model, document);
+                // Marks stay: they count for what these services extend themselves.
+                merge::documents(&mut model, document, &self.files, &mut self.problems);
+                unique::document(&mut model);
             }
         }
         let services = match model.as_map_mut().and_then(|map| map.swap_remove("services")) {

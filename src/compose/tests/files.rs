@@ -1,6 +1,6 @@
 //! Projects of several files.
 
-use crate::compose::{HealthTest, MountKind, discover};
+use crate::compose::{HealthTest, MountKind, Source, discover, load};
 
 use super::{Folder, variables};
 
@@ -209,4 +209,21 @@ fn the_place_of_a_key_can_be_asked_for() {
     assert_eq!(problem.key_path, "services.a.ports[1]");
     let problem = project.problem(&["services", "a", "depends_on", "b"], "x");
     assert_eq!((problem.line, problem.key_path.as_str()), (2, "services.a.depends_on.b"));
+}
+
+#[test]
+fn a_project_without_a_given_name_has_the_files_or_the_folders() {
+    let folder = Folder::new(&[
+        ("My.Shop/a.yaml", "name: The Shop\nservices: {}\n"),
+        ("My.Shop/b.yaml", "services: {}\n"),
+    ]);
+    let name = |file: &str| {
+        let project_dir = &folder.path().join("My.Shop");
+        let files = &[project_dir.join(file)];
+        let environment = &variables(&[]);
+        let source = Source { files, project_dir, project_name: "", environment, profiles: &[] };
+        load(&source).unwrap().name
+    };
+    assert_eq!(name("a.yaml"), "theshop");
+    assert_eq!(name("b.yaml"), "myshop");
 }

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod errors;
+mod extends;
 mod files;
 mod limits;
 mod properties;
