@@ -25,11 +25,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    client::{Client, Verdict, Watched},
+    client::{Client, Verdict},
     link::BUFFER,
     request,
     snapshot::Shared,
     tcp,
+    watched::Watched,
 };
 use crate::model::Listener;
 
