@@ -9,7 +9,7 @@ import against_compose
 import against_proxies
 import report
 import switching
-from shell import Failed, say, sweep
+from shell import Failed, Shared, say, sweep
 
 LIMIT = 700  # seconds: `all` has to end within 12 minutes, whatever hangs
 
@@ -34,6 +34,7 @@ def main():
     sweep()
     if options.subject == "clean":
         return
+    shared = Shared()
     chosen = SUBJECTS if options.subject == "all" else [options.subject]
     try:
         for name in chosen:
@@ -46,6 +47,7 @@ def main():
     finally:
         signal.alarm(0)
         sweep()
+        shared.remove()
     if not options.quick:
         say(f"wrote {report.SHOWN}")
 

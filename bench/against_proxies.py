@@ -41,7 +41,6 @@ upstream backend { server 127.0.0.1:%(backend)d; keepalive 128; keepalive_reques
     location / {
       proxy_pass http://backend;
       proxy_http_version 1.1;
-      proxy_buffering off;
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

@@ -23,7 +23,7 @@ def facts():
     processor = model.group(1) if model else platform.machine()
     return (
         f"{date.today()} · {len(os.sched_getaffinity(0))} × {processor} · {memory:.0f} GiB · "
-        f"{system}, Linux {platform.release()} · Docker Engine {engine}"
+        f"{system}, Linux {platform.release().split('-')[0]} · Docker Engine {engine}"
     )
 
 

@@ -1,10 +1,12 @@
 """Programs, ports, and what is left on the engine."""
 
+import hashlib
 import os
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 LABEL = "dev.envctl.bench"
 PROJECT = "envctl-bench"
@@ -91,3 +93,30 @@ def sweep():
             found = run("docker", kind, "ls", *every, "--quiet", "--filter", f"label={label}").split()
             if found:
                 run("docker", kind, *remove, *dict.fromkeys(found))
+
+
+class Shared:
+    """What envctl makes for the whole host and so labels with no project: it goes when the run brought it."""
+
+    def __init__(self):
+        tag = hashlib.sha256(Path(ENVCTL).read_bytes()).hexdigest()[:12] if os.path.isfile(ENVCTL) else "none"
+        self.new = [
+            (kind, name)
+            for kind, name in (("image", f"*:*-{tag}"), ("image", "envctl-lock:1"), ("volume", "envctl-ca"))
+            if not self.found(kind, name)
+        ]
+
+    @staticmethod
+    def found(kind, name):
+        if kind == "volume":
+            return [one for one in run("docker", "volume", "ls", "--quiet").split() if one == name]
+        form = ("--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={name}")
+        return run("docker", "image", "ls", *form).split()
+
+    def remove(self):
+        for kind, name in self.new:
+            for one in self.found(kind, name):
+                try:
+                    run("docker", kind, "rm", one)
+                except Failed:
+                    pass  # something else uses it by now

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from shell import Failed, run, say
@@ -46,11 +47,10 @@ def fetch(name):
         run(*command, limit=300)
     for deb in sorted(debs.glob("*.deb")):
         run("dpkg", "-x", str(deb), str(ROOT))
-    return unpacked(name) or _missing(name)
-
-
-def _missing(name):
-    raise Failed(f"the package {PACKAGE[name]} holds no `{name}`")
+    path = unpacked(name)
+    if path is None:
+        raise Failed(f"the package {PACKAGE[name]} holds no `{name}`")
+    return path
 
 
 def compose():
@@ -97,11 +97,8 @@ def mirror():
 
 def version(name):
     """`nginx 1.22.1`, as the program itself says it."""
-    flag = "-v"
-    import subprocess  # its answer may be on either stream
-
-    done = subprocess.run(
-        [tool(name), flag], env={**os.environ, **libraries()}, text=True, check=False,
+    done = subprocess.run(  # its answer may be on either stream
+        [tool(name), "-v"], env={**os.environ, **libraries()}, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )
     words = done.stdout.replace("/", " ").split()
