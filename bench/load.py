@@ -1,5 +1,6 @@
 """Load by wrk."""
 
+import atexit
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ class Load:
             env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             preexec_fn=pin(cpu),
         )
+        atexit.register(self.process.kill)
 
     def end(self, now=False):
         if now:
