@@ -38,15 +38,15 @@ pub(super) async fn create(docker: &Docker, spec: &ServiceSpec) -> Result<()> {
         return make(docker, spec, &spec.name, &body).await.map(|_| ());
     }
     let meantime = format!("{}.unfinished", spec.name);
-    let id = match make(docker, spec, &meantime, &body).await {
-        Err(EngineError::NameTaken { .. }) => {
-            remove(docker, &meantime).await?;
-            make(docker, spec, &meantime, &body).await?
-        }
-        made => made?,
-    };
-    let mut guard = Unfinished { docker, id: Some(id.clone()) };
+    let mut guard = Unfinished { docker, name: Some(meantime.clone()) };
     let finished = async {
+        let id = match make(docker, spec, &meantime, &body).await {
+            Err(EngineError::NameTaken { .. }) => {
+                remove(docker, &meantime).await?;
+                make(docker, spec, &meantime, &body).await?
+            }
+            made => made?,
+        };
         for network in later {
             connect(docker, &id, network).await?;
         }
@@ -54,9 +54,10 @@ pub(super) async fn create(docker: &Docker, spec: &ServiceSpec) -> Result<()> {
         rename(docker, &id, spec).await
     };
     let finished = finished.await;
-    guard.id = None;
+    guard.name = None;
     if finished.is_err() {
-        remove(docker, &id).await?;
+        // What stays all the same is removed by the next creation; the first error tells more.
+        let _ = remove(docker, &meantime).await;
     }
     finished.map_err(|error| named(error, &spec.name))
 }
@@ -95,19 +96,26 @@ fn named(error: EngineError, name: &str) -> EngineError {
     }
 }
 
-/// Removes what a creation that was dropped half-way leaves.
+/// Removes what a creation that is dropped half-way leaves, as far as the runtime still lives.
 struct Unfinished<'a> {
     docker: &'a Docker,
-    id: Option<String>,
+    name: Option<String>,
 }
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
+        if let Some(name) = self.name.take() {
             let api = self.docker.api.clone();
             tokio::spawn(async move {
-                let options = RemoveContainerOptions { force: true, v: true, link: false };
-                let _ = api.remove_container(&id, Some(options)).await;
+                // The engine may be making it just now.
+                for _ in 0..10 {
+                    let options = RemoveContainerOptions { force: true, v: true, link: false };
+                    if api.remove_container(&name, Some(options)).await.is_ok() {
+                        return;
+                    }
+                    #[expect(clippy::disallowed_methods, reason = "ten times at most")]
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
             });
         }
     }

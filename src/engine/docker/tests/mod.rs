@@ -3,6 +3,7 @@
 mod containers;
 mod files;
 mod images;
+mod options;
 mod program;
 mod talk;
 
