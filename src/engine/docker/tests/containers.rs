@@ -32,10 +32,13 @@ async fn real_engine_joins_every_network_before_a_container_has_its_name() {
             ..Attachment::default()
         };
         spec.networks = vec![attach(&one, "green-api"), attach(&two, "db")];
+        spec.files =
+            vec![FileSpec { path: "/a".into(), content: vec![], mode: 0o600, uid: 0, gid: 0 }];
         // What a kill in the middle of an earlier creation would have left.
         let mut left = spec.clone();
         left.name = format!("{}.unfinished", spec.name);
         left.networks.truncate(1);
+        left.files.clear();
         s.docker.create(&left).await.unwrap();
 
         s.docker.create(&spec).await.unwrap();
@@ -272,7 +275,10 @@ async fn real_engine_keeps_nothing_of_a_creation_that_is_dropped() {
         spec.files = vec![FileSpec { path, content: b"x".to_vec(), mode: 0o600, uid: 0, gid: 0 }];
         for milliseconds in [1, 15, 40, 60] {
             let time = Duration::from_millis(milliseconds);
-            let whole = tokio::time::timeout(time, s.docker.create(&spec)).await.is_ok();
+            let whole = match tokio::time::timeout(time, s.docker.create(&spec)).await {
+                Ok(made) => made.is_ok(),
+                Err(_) => false,
+            };
             let start = Instant::now();
             loop {
                 let seen = s.docker.observe().await.unwrap();
