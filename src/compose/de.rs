@@ -1,7 +1,11 @@
 //! Serde over a tree with places: each error says where, what was expected and what was likely meant; one run finds
 //! several.
 
-use std::{cell::RefCell, collections::HashMap, fmt};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fmt::{self, Write as _},
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -85,7 +89,9 @@ impl State<'_> {
                     shown.push('.');
                     shown.push_str(key);
                 }
-                Step::Index(index) => shown.push_str(&format!("[{index}]")),
+                Step::Index(index) => {
+                    let _ = write!(shown, "[{index}]");
+                }
             }
         }
         shown
@@ -234,7 +240,7 @@ struct Reader<'s, 'n> {
     field: bool,
 }
 
-impl<'s, 'n> Reader<'s, 'n> {
+impl<'n> Reader<'_, 'n> {
     fn placed<T>(self, result: Result<T, Error>) -> Result<T, Error> {
         result.map_err(|error| error.at(self.node.at, self.node, self.parent, self.state))
     }
@@ -474,7 +480,7 @@ impl<'n> de::MapAccess<'n> for Members<'_, 'n> {
         let (reader, fields) = (self.reader, self.fields);
         let next = self
             .rest
-            .find(|(key, node)| !(fields && key.starts_with("x-")) && !reader.is_skipped(node));
+            .find(|(key, node)| !(reader.is_skipped(node) || fields && key.starts_with("x-")));
         let Some((key, node)) = next else { return Ok(None) };
         self.next = Some((key, node));
         seed.deserialize(de::value::BorrowedStrDeserializer::new(key)).map(Some).map_err(
@@ -556,11 +562,6 @@ impl<'n> de::VariantAccess<'n> for VariantValue<'_, 'n> {
         self.over.state.path.borrow_mut().pop();
         result
     }
-}
-
-/// Reads a port number.
-pub fn port<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
-    u16::deserialize(from)
 }
 
 /// Reads a size that is not below zero.

@@ -1,16 +1,35 @@
-//! Compose files, read as Compose reads them: YAML → tree with places → interpolate → include → extends → long forms
+//! Compose files, read as Compose reads them: YAML → tree with places → interpolate → long forms → include → extends
 //! → merge → defaults → types → checks. Imports `base` and `model`; the environment is a parameter.
 
+mod canonical;
+mod check;
 mod de;
+mod defaults;
+mod dotenv;
+mod environment;
+mod extends;
+mod include;
+mod interpolate;
+mod load;
+mod merge;
 mod node;
 mod origin;
+mod paths;
 mod problem;
+mod refuse;
+mod scalar;
 mod source;
+mod template;
 mod types;
+mod unique;
 mod units;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
 
 pub use origin::Origin;
 pub use problem::{Place, Problem, Problems};
-pub use source::{Source, discover, dotenv, load, read};
+pub use source::{Source, discover, dotenv, load, read, read_warned};
 pub use types::*;
 pub use units::{ByteSize, FileMode};

@@ -57,11 +57,6 @@ impl Node {
         Self::new(Value::Text(text.into()), place)
     }
 
-    /// An empty mapping.
-    pub fn empty(place: &Self) -> Self {
-        Self::new(Value::Map(Map::new()), place)
-    }
-
     pub fn as_map(&self) -> Option<&Map> {
         if let Value::Map(map) = &self.value { Some(map) } else { None }
     }

@@ -1,6 +1,6 @@
 //! Where each key of a loaded project was set.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use super::{
     node::{Node, Value},
@@ -42,7 +42,7 @@ pub(super) fn problem_in(
             place = if list { node.at } else { node.key };
         }
         if list {
-            shown.push_str(&format!("[{step}]"));
+            let _ = write!(shown, "[{step}]");
         } else {
             if !shown.is_empty() {
                 shown.push('.');

@@ -37,6 +37,11 @@ impl Files {
         self.0.get(file as usize).map_or(Path::new(""), |file| &file.path)
     }
 
+    /// Where a file stands in the order of reading.
+    pub fn position(&self, path: &Path) -> usize {
+        self.0.iter().position(|file| file.path == path).unwrap_or(usize::MAX)
+    }
+
     /// The problem at that place, with the line that it is about.
     pub fn problem(&self, place: Place, key_path: &str, message: impl Into<String>) -> Problem {
         let line = self

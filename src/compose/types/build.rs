@@ -1,9 +1,7 @@
 //! `build:` of a service.
 
-use std::fmt;
-
 use indexmap::IndexMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{FileMount, Hosts, Ulimit, shape};
 use crate::compose::units::ByteSize;
@@ -20,6 +18,7 @@ shape! {
         pub args: IndexMap<String, Option<String>>,
         pub provenance: Option<String>,
         pub sbom: Option<String>,
+        #[serde(deserialize_with = "ssh_keys")]
         pub ssh: Vec<SshKey>,
         pub labels: IndexMap<String, String>,
         pub cache_from: Vec<String>,
@@ -57,24 +56,8 @@ impl Serialize for SshKey {
     }
 }
 
-impl<'de> Deserialize<'de> for SshKey {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Key;
-        impl de::Visitor<'_> for Key {
-            type Value = SshKey;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`default` or ID=PATH")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<SshKey, E> {
-                match text.split_once('=') {
-                    Some((id, path)) => {
-                        Ok(SshKey { id: id.to_owned(), path: Some(path.to_owned()) })
-                    }
-                    None if text == "default" => Ok(SshKey { id: text.to_owned(), path: None }),
-                    None => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                }
-            }
-        }
-        from.deserialize_str(Key)
-    }
+/// Reads the long form, a mapping of ids to paths.
+fn ssh_keys<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SshKey>, D::Error> {
+    let keys = IndexMap::<String, Option<String>>::deserialize(from)?;
+    Ok(keys.into_iter().map(|(id, path)| SshKey { id, path }).collect())
 }

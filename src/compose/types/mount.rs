@@ -15,7 +15,6 @@ pub struct Mount {
     /// A folder or file of the host (absolute once loaded), a volume's key, or an image; `None`: an anonymous volume.
     #[serde(default, skip_serializing_if = "is_default")]
     pub source: Option<String>,
-    #[serde(default, skip_serializing_if = "is_default")]
     pub target: String,
     #[serde(default, skip_serializing_if = "is_default")]
     pub read_only: bool,
@@ -78,7 +77,7 @@ shape! {
     }
 
     pub struct TmpfsOptions {
-        #[serde(deserialize_with = "super::super::de::size")]
+        #[serde(deserialize_with = "crate::compose::de::size")]
         pub size: Option<ByteSize>,
         pub mode: Option<u32>,
     }

@@ -6,24 +6,23 @@ use super::is_default;
 
 /// One published (or only named) port of a service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Port {
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub name: Option<String>,
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mode: String,
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub host_ip: Option<String>,
     /// The container's port.
-    #[serde(deserialize_with = "super::super::de::port")]
     pub target: u16,
     /// The host's port, or a range `8000-8010` of which one is taken; `None`: any free one.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub published: Option<String>,
     /// `tcp`, `udp` or `sctp`.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub protocol: String,
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub app_protocol: Option<String>,
 }
 
