@@ -14,6 +14,8 @@ use crate::model::{
 pub mod context;
 pub mod docker;
 mod error;
+#[cfg(test)]
+pub mod memory;
 
 pub use context::context_hash;
 pub use error::EngineError;

@@ -1,0 +1,334 @@
+//! What is on the engine, and the rules that it keeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::time::Instant;
+
+use super::{
+    behaviour::{Behaviour, Probes},
+    id_of,
+    instance::Instance,
+    refused,
+};
+use crate::{
+    engine::{EngineError, Output, Result},
+    model::{
+        Healthcheck, Image, Inspection, Mount, Network, NetworkSpec, Observed, Publish, Restart,
+        ServiceSpec, State, Volume, VolumeSpec, labels,
+    },
+};
+
+#[derive(Default)]
+pub(super) struct World {
+    pub images: Vec<Image>,
+    /// Health checks of images, by id.
+    pub checks: BTreeMap<String, Healthcheck>,
+    pub pullable: BTreeSet<String>,
+    pub unbuildable: BTreeMap<String, String>,
+    pub behaviours: BTreeMap<String, Behaviour>,
+    pub containers: BTreeMap<String, Instance>,
+    pub networks: BTreeMap<String, NetworkSpec>,
+    pub volumes: BTreeMap<String, Kept>,
+    /// Counts what is made: ids, times of creation, free ports.
+    made: u16,
+}
+
+/// A volume and its files, by path in it.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub spec: VolumeSpec,
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl World {
+    pub fn add_image(&mut self, reference: &str, labels: BTreeMap<String, String>) -> Image {
+        self.made += 1;
+        for image in &mut self.images {
+            image.tags.retain(|tag| tag != reference);
+        }
+        let image = Image {
+            id: format!("sha256:{}", id_of(&format!("{reference} {}", self.made))),
+            tags: vec![reference.to_owned()],
+            labels,
+            size: 1 << 20,
+            created: i64::from(self.made),
+            ..Image::default()
+        };
+        self.images.push(image.clone());
+        image
+    }
+
+    pub fn image(&self, reference: &str) -> Option<&Image> {
+        self.images
+            .iter()
+            .find(|image| image.id == reference || image.tags.iter().any(|tag| tag == reference))
+    }
+
+    /// One that a container uses keeps its last reference.
+    pub fn remove_image(&mut self, reference: &str) {
+        let Some(id) = self.image(reference).map(|image| image.id.clone()) else { return };
+        let used = self.containers.values().any(|it| it.image_id == id);
+        self.images.retain_mut(|image| {
+            if image.id != id || used && image.tags.len() <= 1 {
+                return true;
+            }
+            image.tags.retain(|tag| tag != reference && reference != id);
+            !image.tags.is_empty()
+        });
+    }
+
+    pub fn create(&mut self, spec: &ServiceSpec) -> Result<()> {
+        if self.containers.contains_key(&spec.name) {
+            return Err(EngineError::NameTaken { kind: "container", name: spec.name.clone() });
+        }
+        let Some(image) = self.image(&spec.image).map(|image| image.id.clone()) else {
+            return Err(EngineError::NoImage { reference: spec.image.clone() });
+        };
+        let intention = format!("create container `{}`", spec.name);
+        for network in &spec.networks {
+            self.must_have_network(&network.network, &intention)?;
+        }
+        let mut anonymous = vec![];
+        for mount in &spec.mounts {
+            match mount {
+                Mount::Volume { source: Some(volume), .. }
+                    if !self.volumes.contains_key(volume) =>
+                {
+                    return Err(refused(&intention, 404, &format!("volume {volume} not found")));
+                }
+                Mount::Volume { source: None, target, .. } => {
+                    anonymous.push(id_of(&format!("{}{target}{}", spec.name, self.made)));
+                }
+                _ => {}
+            }
+        }
+        self.made += 1;
+        for name in &anonymous {
+            self.volumes.insert(
+                name.clone(),
+                Kept {
+                    spec: VolumeSpec { name: name.clone(), ..VolumeSpec::default() },
+                    ..Kept::default()
+                },
+            );
+        }
+        let made = Instance {
+            spec: spec.clone(),
+            id: id_of(&format!("container {} {}", spec.name, self.made)),
+            image_id: image,
+            created: i64::from(self.made),
+            anonymous,
+            ..Instance::default()
+        };
+        self.containers.insert(spec.name.clone(), made);
+        self.write(&spec.name, &spec.files)
+    }
+
+    pub fn start(&mut self, name: &str) -> Result<()> {
+        let intention = format!("start container `{name}`");
+        let container = self.container(name)?;
+        if container.is_running() {
+            return Ok(());
+        }
+        let (spec, networks) = (container.spec.clone(), container.spec.networks.clone());
+        for network in &networks {
+            self.must_have_network(&network.network, &intention)?;
+        }
+        let ports = self.bind(name, &spec)?;
+        let behaviour = self.behaviour(&spec);
+        let container = self.container(name)?;
+        if let Some(reason) = behaviour.unstartable {
+            container.error = Some(reason.clone());
+            container.exit_code = Some(127);
+            return Err(refused(&intention, 400, &reason));
+        }
+        let now = Instant::now();
+        container.ports = ports;
+        container.started = Some(now);
+        container.probes = 0;
+        container.exit_code = None;
+        container.ends = behaviour.ends.map(|(time, code)| (now + time, code));
+        container.state = State::Running { health: None };
+        self.pass_time();
+        Ok(())
+    }
+
+    /// The ports as bound, if no running container holds one.
+    fn bind(&mut self, name: &str, spec: &ServiceSpec) -> Result<Vec<Publish>> {
+        let any = |ip: &str| ip.is_empty() || ip == "0.0.0.0" || ip == "::";
+        let mut bound = vec![];
+        for port in &spec.ports {
+            let Some(number) = port.host_port else {
+                self.made += 1;
+                bound.push(Publish { host_port: Some(40_000 + self.made), ..port.clone() });
+                continue;
+            };
+            let taken = self.containers.values().filter(|it| it.is_running()).any(|other| {
+                other.ports.iter().any(|held| {
+                    held.host_port == Some(number)
+                        && held.protocol == port.protocol
+                        && (any(&held.host_ip)
+                            || any(&port.host_ip)
+                            || held.host_ip == port.host_ip)
+                })
+            });
+            if taken {
+                return Err(EngineError::PortTaken {
+                    container: name.to_owned(),
+                    address: port.host_ip.clone(),
+                    port: number,
+                    holder: None,
+                });
+            }
+            bound.push(port.clone());
+        }
+        Ok(bound)
+    }
+
+    fn behaviour(&self, spec: &ServiceSpec) -> Behaviour {
+        let service = spec.labels.get(labels::SERVICE);
+        self.behaviours
+            .get(&spec.name)
+            .or_else(|| self.behaviours.get(service?))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Ends what was to end by now.
+    pub fn pass_time(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self
+            .containers
+            .iter()
+            .filter(|(_, it)| it.is_running())
+            .filter_map(|(name, it)| {
+                it.ends.filter(|(end, _)| *end <= now).map(|(_, code)| (name.clone(), code))
+            })
+            .collect();
+        for (name, code) in due {
+            self.end(&name, code);
+        }
+    }
+
+    /// A container ends on its own; its restart policy decides what it is then.
+    pub fn end(&mut self, name: &str, code: i64) {
+        let Some(spec) = self.containers.get(name).map(|it| it.spec.clone()) else { return };
+        let out_of_memory = self.behaviour(&spec).out_of_memory;
+        let Some(container) = self.containers.get_mut(name) else { return };
+        let again = match spec.restart {
+            Restart::No => false,
+            Restart::Always | Restart::UnlessStopped => true,
+            Restart::OnFailure { retries } => {
+                code != 0 && retries.is_none_or(|most| container.restarts < most)
+            }
+        };
+        container.exit_code = Some(code);
+        container.oom_killed = out_of_memory;
+        container.ends = None;
+        container.state = if again { State::Restarting } else { State::Exited { code } };
+        container.restarts += u32::from(again);
+    }
+
+    pub fn stop(&mut self, name: &str) {
+        if let Some(container) = self.containers.get_mut(name)
+            && container.is_running()
+        {
+            container.state = State::Exited { code: 0 };
+            container.exit_code = Some(0);
+            container.ports.clear();
+            container.ends = None;
+        }
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        if let Some(container) = self.containers.remove(name) {
+            for volume in container.anonymous {
+                self.volumes.remove(&volume);
+            }
+        }
+    }
+
+    pub fn container(&mut self, name: &str) -> Result<&mut Instance> {
+        self.containers
+            .get_mut(name)
+            .ok_or_else(|| EngineError::NoContainer { name: name.to_owned() })
+    }
+
+    pub fn must_have_network(&self, name: &str, intention: &str) -> Result<()> {
+        let builtin = ["bridge", "host", "none"].contains(&name);
+        if builtin || self.networks.contains_key(name) {
+            return Ok(());
+        }
+        Err(refused(intention, 404, &format!("network {name} not found")))
+    }
+
+    pub fn remove_network(&mut self, name: &str) -> Result<()> {
+        let mut joined = self.containers.values().filter(|it| it.is_running());
+        if joined.any(|it| it.spec.networks.iter().any(|network| network.network == name)) {
+            let reason = format!("network {name} has active endpoints");
+            return Err(refused(&format!("remove network `{name}`"), 403, &reason));
+        }
+        self.networks.remove(name);
+        Ok(())
+    }
+
+    pub fn remove_volume(&mut self, name: &str) -> Result<()> {
+        if self.containers.values().any(|it| it.volumes().any(|volume| volume == name)) {
+            return Err(refused(&format!("remove volume `{name}`"), 409, "volume is in use"));
+        }
+        self.volumes.remove(name);
+        Ok(())
+    }
+
+    /// A probe, or any other command that nobody answers for.
+    pub fn exec(&mut self, name: &str) -> Result<Output> {
+        self.pass_time();
+        let spec = self.container(name)?.spec.clone();
+        let behaviour = self.behaviour(&spec);
+        let container = self.container(name)?;
+        if !matches!(container.state, State::Running { .. }) {
+            let reason = format!("container {name} is not running");
+            return Err(refused(&format!("run a command in container `{name}`"), 409, &reason));
+        }
+        container.probes += 1;
+        let healthy = match behaviour.healthy_after {
+            Probes::After(failing) => container.probes > failing,
+            Probes::Never => false,
+        };
+        if healthy {
+            return Ok(Output { code: 0, text: String::new() });
+        }
+        Ok(Output { code: 1, text: behaviour.probe_says })
+    }
+
+    pub fn log(&mut self, name: &str) -> Result<String> {
+        let spec = self.container(name)?.spec.clone();
+        Ok(self.behaviour(&spec).says)
+    }
+
+    pub fn observed(&mut self) -> Observed {
+        self.pass_time();
+        let volume = |kept: &Kept| Volume {
+            name: kept.spec.name.clone(),
+            driver: kept.spec.driver.clone().unwrap_or_else(|| "local".to_owned()),
+            labels: kept.spec.labels.clone(),
+        };
+        let network = |spec: &NetworkSpec| Network {
+            id: id_of(&format!("network {}", spec.name)),
+            name: spec.name.clone(),
+            driver: spec.driver.clone().unwrap_or_else(|| "bridge".to_owned()),
+            labels: spec.labels.clone(),
+        };
+        Observed {
+            containers: self.containers.values().map(Instance::observed).collect(),
+            networks: self.networks.values().map(network).collect(),
+            volumes: self.volumes.values().map(volume).collect(),
+        }
+    }
+
+    pub fn inspect(&mut self, name: &str) -> Option<Inspection> {
+        self.pass_time();
+        let container = self.containers.get(name)?;
+        Some(container.inspection(self.checks.get(&container.image_id)))
+    }
+}
