@@ -35,11 +35,11 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             let text = format!("{} is live: release {}", switched.to, switched.release);
             let summary =
                 Summary::new(text).plan(&deployed.plan, &deployed.took).took(started.elapsed());
-            context.ui.summary(&summary.previews(urls));
+            context.ui.summary(&summary.live(urls));
         }
         _ => {
             let summary = Summary::new("up to date: the live color runs what the files say");
-            context.ui.summary(&summary.took(started.elapsed()).previews(urls));
+            context.ui.summary(&summary.took(started.elapsed()).live(urls));
         }
     }
     Ok(Exit::Done)

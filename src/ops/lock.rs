@@ -169,7 +169,7 @@ pub(super) async fn create_from_image(
         reason: error.to_string(),
     };
     let folder = tempfile::tempdir().map_err(io)?;
-    fs::create_dir(folder.path().join("state")).map_err(io)?;
+    fs::create_dir_all(folder.path().join("state/history")).map_err(io)?;
     let image = BuildSpec {
         tag: IMAGE.to_owned(),
         context: folder.path().to_owned(),

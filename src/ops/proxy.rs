@@ -45,8 +45,8 @@ pub async fn image(
     fs::hard_link(&session.executable, &copy)
         .or_else(|_| fs::copy(&session.executable, &copy).map(|_| ()))
         .map_err(wrong)?;
-    for empty in ["state", "ca"] {
-        fs::create_dir(folder.path().join(empty)).map_err(wrong)?;
+    for empty in ["state/history", "ca"] {
+        fs::create_dir_all(folder.path().join(empty)).map_err(wrong)?;
     }
     let dockerfile = "FROM scratch\n\
         COPY envctl /envctl\n\

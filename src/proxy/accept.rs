@@ -4,19 +4,24 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     time::Duration,
 };
 
 use http::{HeaderValue, Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    time::Instant,
+    time::{Instant, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -29,7 +34,6 @@ use super::{
 use crate::model::Listener;
 
 /// A listener on one worker, and what its connections need to know.
-#[derive(Debug)]
 pub(super) struct Place {
     pub shared: Arc<Shared>,
     pub listener: Listener,
@@ -39,10 +43,8 @@ pub(super) struct Place {
     /// `X-Forwarded-Proto` and `X-Forwarded-Port`.
     pub proto: HeaderValue,
     pub port: HeaderValue,
+    pub tls: Option<TlsAcceptor>,
 }
-
-/// How often a connection's times are looked at.
-const TICK: Duration = Duration::from_secs(5);
 
 impl Place {
     pub fn new(
@@ -50,6 +52,7 @@ impl Place {
         listener: &Listener,
         worker: usize,
         tasks: &TaskTracker,
+        tls: Option<TlsAcceptor>,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
@@ -58,6 +61,7 @@ impl Place {
             tasks: tasks.clone(),
             proto: HeaderValue::from_static(if listener.tls { "https" } else { "http" }),
             port: HeaderValue::from(listener.port),
+            tls,
         }
     }
 }
@@ -71,7 +75,6 @@ pub(super) async fn accept(listener: TcpListener, place: Arc<Place>) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                let _ = stream.set_nodelay(true);
                 place.tasks.spawn(connection(stream, peer, Arc::clone(&place)));
             }
             Err(error) if is_of_the_peer(&error) => {}
@@ -93,15 +96,27 @@ fn is_of_the_peer(error: &std::io::Error) -> bool {
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
+    let Some(tls) = &place.tls else {
+        if place.listener.tcp {
+            tcp::serve(stream, place).await;
+        } else {
+            http1(stream, Client::new(&place, peer, false)).await;
+        }
+        return;
+    };
+    let limit = place.shared.limits.handshake_time;
+    let Ok(Ok(stream)) = timeout(limit, tls.accept(stream)).await else { return };
     if place.listener.tcp {
         tcp::serve(stream, place).await;
+    } else if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        http2(stream, Client::new(&place, peer, true)).await;
     } else {
         http1(stream, Client::new(&place, peer, false)).await;
     }
 }
 
 async fn http1<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client: Arc<Client>) {
-    let io = Watched { io: TokioIo::new(io), client: Arc::clone(&client) };
+    let io = Watched::new(TokioIo::new(io), &client);
     let service = service_fn(|request: Request<Incoming>| {
         let answer = request::handle(Arc::clone(&client), request);
         async { Ok::<_, std::convert::Infallible>(answer.await) }
@@ -112,7 +127,24 @@ async fn http1<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client
         .header_read_timeout(None)
         .serve_connection(io, service)
         .with_upgrades();
-    drive(pin!(connection), |connection| connection.graceful_shutdown(), &client).await;
+    drive(pin!(connection), http1::UpgradeableConnection::graceful_shutdown, &client).await;
+}
+
+async fn http2<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client: Arc<Client>) {
+    let io = Watched::new(TokioIo::new(io), &client);
+    let service = service_fn(|request: Request<Incoming>| {
+        let answer = request::handle(Arc::clone(&client), request);
+        async { Ok::<_, std::convert::Infallible>(answer.await) }
+    });
+    let header_bytes = client.place.shared.limits.header_bytes;
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(128)
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(1 << 20)
+        .max_send_buf_size(BUFFER)
+        .serve_connection(io, service);
+    drive(pin!(connection), http2::Connection::graceful_shutdown, &client).await;
 }
 
 /// Serves a connection to its end, which comes early when the proxy stops or the client takes too long.
@@ -122,15 +154,20 @@ async fn drive<C: Future>(
     client: &Client,
 ) {
     let mut stopping = pin!(client.place.shared.stopping.cancelled());
-    let mut tick = pin!(tokio::time::sleep_until(Instant::now() + TICK));
-    let mut finishing = false;
+    let turn = client.place.shared.limits.turn();
+    let mut tick = pin!(tokio::time::sleep_until(Instant::now() + turn));
+    let (mut listening, mut finishing) = (false, false);
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let mut finish_now = !finishing && stopping.as_mut().poll(cx).is_ready();
+        if !listening {
+            // Once is enough to be woken; whether it was that is told by the flag.
+            listening = stopping.as_mut().poll(cx).is_pending();
+        }
+        let mut finish_now = !finishing && client.place.shared.stopped.load(Relaxed);
         while tick.as_mut().poll(cx).is_ready() {
-            tick.as_mut().reset(Instant::now() + TICK);
+            tick.as_mut().reset(Instant::now() + turn);
             match client.verdict() {
                 Verdict::Keep => {}
                 Verdict::Finish => finish_now = !finishing,

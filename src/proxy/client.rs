@@ -1,6 +1,7 @@
 //! A client's connection: who it is, and whether it still does something.
 
 use std::{
+    cell::RefCell,
     io::IoSlice,
     net::SocketAddr,
     pin::Pin,
@@ -9,31 +10,31 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use http::HeaderValue;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
-use super::accept::Place;
+use super::{accept::Place, framing::Framing, link::BUFFER};
 
 /// One client's connection on one listener.
-#[derive(Debug)]
 pub(super) struct Client {
     pub place: Arc<Place>,
     /// The client's address, as `X-Forwarded-For` has it.
     pub address: HeaderValue,
-    began: Instant,
     /// Requests without a complete answer.
     active: AtomicU32,
     /// Whether the head of a request has begun (HTTP/1 only).
     head: AtomicBool,
-    /// Milliseconds from `began` to the last change of the above.
+    /// When one of the above changed last.
     changed: AtomicU64,
-    /// Milliseconds from `began` to the last byte either way.
+    /// When a byte moved last, either way.
     moved: AtomicU64,
     wants_body: AtomicBool,
     wants_write: AtomicBool,
+    /// Requests that were begun, and the one of them that must be refused.
+    begun: AtomicU64,
+    refused: AtomicU64,
     http2: bool,
 }
 
@@ -53,13 +54,14 @@ impl Client {
         Arc::new(Self {
             place: Arc::clone(place),
             address: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
-            began: Instant::now(),
             active: AtomicU32::default(),
             head: AtomicBool::default(),
-            changed: AtomicU64::default(),
-            moved: AtomicU64::default(),
+            changed: AtomicU64::new(place.shared.clock.now()),
+            moved: AtomicU64::new(place.shared.clock.now()),
             wants_body: AtomicBool::default(),
             wants_write: AtomicBool::default(),
+            begun: AtomicU64::default(),
+            refused: AtomicU64::default(),
             http2,
         })
     }
@@ -72,7 +74,13 @@ impl Client {
     pub fn begin(self: &Arc<Self>) -> Active {
         self.active.fetch_add(1, Relaxed);
         self.head.store(false, Relaxed);
+        self.begun.fetch_add(1, Relaxed);
         Active { client: Arc::clone(self) }
+    }
+
+    /// Whether the request that was begun last could be read in two ways.
+    pub fn is_ambiguous(&self) -> bool {
+        !self.http2 && self.refused.load(Relaxed) == self.begun.load(Relaxed)
     }
 
     pub fn wants_body(&self, wants: bool) {
@@ -81,9 +89,7 @@ impl Client {
 
     pub fn verdict(&self) -> Verdict {
         let limits = &self.place.shared.limits;
-        let now = self.now();
-        let since =
-            |then: &AtomicU64| Duration::from_millis(now.saturating_sub(then.load(Relaxed)));
+        let since = |then: &AtomicU64| self.place.shared.clock.since(then.load(Relaxed));
         if self.active.load(Relaxed) > 0 {
             let waits = self.wants_body.load(Relaxed) || self.wants_write.load(Relaxed);
             let stalls = waits && since(&self.moved) > limits.stall_time;
@@ -97,7 +103,7 @@ impl Client {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.place.shared.clock.now()
     }
 
     fn read(&self) {
@@ -117,7 +123,6 @@ impl Client {
 }
 
 /// A request without a complete answer.
-#[derive(Debug)]
 pub(super) struct Active {
     pub client: Arc<Client>,
 }
@@ -130,10 +135,47 @@ impl Drop for Active {
 }
 
 /// A client's byte stream, which notes when something moves on it.
-#[derive(Debug)]
 pub(super) struct Watched<I> {
-    pub io: I,
-    pub client: Arc<Client>,
+    io: I,
+    client: Arc<Client>,
+    framing: Option<Framing>,
+}
+
+thread_local! {
+    /// Where bytes are looked at before they are passed on.
+    static LOOK: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+}
+
+impl<I> Watched<I> {
+    pub fn new(io: I, client: &Arc<Client>) -> Self {
+        let framing = (!client.http2).then(Framing::default);
+        Self { io, client: Arc::clone(client), framing }
+    }
+}
+
+impl<I: Read + Unpin> Watched<I> {
+    /// Reads and follows the framing. What is looked at is copied once more; only heads and uploads pay for it.
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        LOOK.with_borrow_mut(|look| {
+            let room = buf.remaining().min(look.len());
+            let mut read = ReadBuf::new(&mut look[..room]);
+            let result = Pin::new(&mut self.io).poll_read(cx, read.unfilled());
+            if let (Poll::Ready(Ok(())), Some(framing)) = (&result, &mut self.framing) {
+                if let Some(head) = framing.read(read.filled()) {
+                    self.client.refused.store(head, Relaxed);
+                }
+                if !framing.follows() {
+                    self.framing = None;
+                }
+                buf.put_slice(read.filled());
+            }
+            result
+        })
+    }
 }
 
 impl<I: Read + Unpin> Read for Watched<I> {
@@ -142,7 +184,11 @@ impl<I: Read + Unpin> Read for Watched<I> {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<std::io::Result<()>> {
-        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        let result = if self.framing.is_some() {
+            self.poll_look(cx, buf)
+        } else {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        };
         if result.is_ready() {
             self.client.read();
         }

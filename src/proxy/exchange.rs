@@ -55,7 +55,8 @@ impl Transfer {
 
     fn finish(&mut self, cx: &mut Context<'_>) {
         if let Some(mut held) = self.held.take() {
-            held.lease.give_back(cx);
+            let now = held.active.client.place.shared.clock.now();
+            held.lease.give_back(now, cx);
         }
     }
 

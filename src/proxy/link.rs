@@ -4,7 +4,6 @@
 use std::{
     fmt,
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -20,11 +19,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::unconstrained};
 
-use super::{
-    exchange::BrokenOff,
-    target::{Connected, Replica},
-    upload::Upload,
-};
+use super::{exchange::BrokenOff, target::Connected, upload::Upload};
 
 /// The most that is read from a client or a service, or held for it, at once.
 pub(super) const BUFFER: usize = 64 << 10;
@@ -64,8 +59,8 @@ impl Link {
 }
 
 impl Lease {
-    pub fn new(link: Box<Link>, replica: Arc<Replica>, worker: usize, reused: bool) -> Self {
-        Self { link: Some(link), replica: Connected::new(replica), worker, reused }
+    pub fn new(link: Box<Link>, replica: Connected, worker: usize, reused: bool) -> Self {
+        Self { link: Some(link), replica, worker, reused }
     }
 
     /// Sends a request and waits for the head of its answer, at most until `expired` says so (asked whenever the task wakes).
@@ -113,13 +108,13 @@ impl Lease {
     }
 
     /// Keeps the link for the next request, if it can take one.
-    pub fn give_back(&mut self, cx: &mut Context<'_>) {
+    pub fn give_back(&mut self, now: u64, cx: &mut Context<'_>) {
         if let Some(mut link) = self.link.take() {
             if !link.send.is_ready() {
                 link.drive(cx);
             }
             if !link.ended && link.send.is_ready() {
-                self.replica.0.keep(self.worker, link);
+                self.replica.keep(self.worker, link, now);
             }
         }
     }

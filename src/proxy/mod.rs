@@ -6,13 +6,16 @@
 //! Control (switches, health, files) has a thread for itself, so that no request waits for an fsync.
 
 mod accept;
+mod ca;
 mod client;
+mod clock;
 mod control;
 mod control_io;
 mod ctl;
 mod drain;
 mod error;
 mod exchange;
+mod framing;
 mod headers;
 mod link;
 mod load;
@@ -26,6 +29,7 @@ mod target;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tunnel;
 mod upload;
 

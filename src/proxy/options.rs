@@ -14,7 +14,7 @@ pub struct Options {
     pub ca: PathBuf,
     /// Address that all listeners bind.
     pub bind: IpAddr,
-    /// Further names and addresses in the certificate, besides `localhost`, `*.localhost`, `127.0.0.1` and `::1`.
+    /// Further names and addresses in the certificate, besides `localhost`, `127.0.0.1` and `::1`.
     pub names: Vec<String>,
     /// Whether clients may be believed in `X-Forwarded-*`: only when another proxy stands in front.
     pub trust_forwarded: bool,
@@ -65,6 +65,15 @@ pub struct Limits {
     pub name_time: Duration,
     /// How long requests may still run after SIGTERM.
     pub stop_time: Duration,
+}
+
+impl Limits {
+    /// How often a client's connection is looked at: its times are kept that exactly.
+    pub(super) fn turn(&self) -> Duration {
+        let shortest = self.header_time.min(self.idle_time).min(self.stall_time);
+        (shortest.min(self.answer_time) / 2)
+            .clamp(Duration::from_millis(10), Duration::from_secs(5))
+    }
 }
 
 impl Default for Limits {

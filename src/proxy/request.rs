@@ -1,6 +1,6 @@
 //! One request: the way it takes, the exchange with the service, the answer.
 
-use std::{sync::Arc, task::Poll, time::Instant};
+use std::{sync::Arc, task::Poll};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
@@ -24,6 +24,10 @@ pub(super) async fn handle(
 ) -> Response<Answer> {
     let active = client.begin();
     let html = page::wants_html(request.headers());
+    if client.is_ambiguous() {
+        let words = "the request could be read in two ways";
+        return Page::refused(StatusCode::BAD_REQUEST, words).answer(html, None, active);
+    }
     if let Err(page) = check(&mut request) {
         return page.answer(html, None, active);
     }
@@ -114,8 +118,9 @@ async fn exchange(
     let Way { target, open, strip, .. } = way;
     let (mut request, upgrade) = prepare(client, request, &target, strip);
     let place = &client.place;
-    let began = Instant::now();
-    let expired = || began.elapsed() > place.shared.limits.answer_time;
+    let clock = &place.shared.clock;
+    let began = clock.now();
+    let expired = || clock.since(began) > place.shared.limits.answer_time;
 
     // What cannot be sent twice never goes over a connection that its other end may be closing right now.
     let mut reuse = upgrade.is_none() && is_repeatable(&request);
@@ -204,6 +209,10 @@ async fn respond(
         return Ok(Response::from_parts(parts, Answer::Page { text: None, _active: active }));
     }
     headers::to_client(&mut parts.headers, false);
+    if upgrade.is_some() {
+        // Where this request ends was not followed.
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let events = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
     let end = events.then(|| held.open.stays(Kind::Stream).cancelled_owned());
     let mut held = Some(held);

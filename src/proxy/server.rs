@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -12,12 +15,14 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
-    time::timeout,
+    time::{MissedTickBehavior, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     accept::{Place, accept},
+    clock::Clock,
     control::Control,
     control_io,
     error::ProxyError,
@@ -25,8 +30,12 @@ use super::{
     snapshot::{Shared, Snapshot},
     store::Store,
     target::Names,
+    tls::{self, Tls},
 };
 use crate::model::{Color, Listener};
+
+/// A worker's socket on a listener's port.
+type Opened = (std::net::TcpListener, Listener, Option<TlsAcceptor>);
 
 /// A proxy that runs. Dropping it stops it.
 pub(super) struct Running {
@@ -42,8 +51,11 @@ pub(super) struct Running {
 ///
 /// Starts runtimes of its own: call it outside of any. Its log goes through `tracing`; standard output belongs to the
 /// answers to the control requests that come on standard input.
-pub fn serve(options: Options) -> Result<(), ProxyError> {
+pub fn serve(options: &Options) -> Result<(), ProxyError> {
     let running = start(options, Names::System)?;
+    for address in &running.addresses {
+        tracing::info!(%address, "listening");
+    }
     let Some(runtime) = &running.runtime else { return Ok(()) };
     let handle = runtime.handle();
     let start = |source| ProxyError::Start { source };
@@ -65,7 +77,7 @@ pub fn serve(options: Options) -> Result<(), ProxyError> {
 }
 
 /// Opens everything and starts serving.
-pub(super) fn start(mut options: Options, names: Names) -> Result<Running, ProxyError> {
+pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyError> {
     let failed = |source| ProxyError::Start { source };
     let store = Store::new(&options.state);
     let routing = store.load()?;
@@ -89,21 +101,34 @@ pub(super) fn start(mut options: Options, names: Names) -> Result<Running, Proxy
         names,
         trust_forwarded: options.trust_forwarded,
         stopping: CancellationToken::new(),
+        stopped: AtomicBool::new(false),
+        clock: Clock::new(),
         ids: AtomicU64::new(getrandom::u64().unwrap_or_default()),
     });
 
-    let mut opened: Vec<Vec<(std::net::TcpListener, Listener)>> =
-        (0..workers).map(|_| vec![]).collect();
+    let tls = if options.listeners.iter().any(|listener| listener.tls) {
+        Some(Arc::new(Tls::new(options)?))
+    } else {
+        None
+    };
+    let mut opened: Vec<Vec<Opened>> = (0..workers).map(|_| vec![]).collect();
     let mut addresses = vec![];
     {
         let _inside = runtime.enter();
-        for listener in &mut options.listeners {
+        for listener in &options.listeners {
             let mut address = SocketAddr::new(options.bind, listener.port);
+            let acceptor = match &tls {
+                Some(tls) if listener.tls => Some(
+                    tls.acceptor(!listener.tcp)
+                        .map_err(|reason| ProxyError::Ca { folder: options.ca.clone(), reason })?,
+                ),
+                _ => None,
+            };
             for worker in &mut opened {
                 let socket =
                     listen(address).map_err(|source| ProxyError::Listen { address, source })?;
                 address = socket.local_addr().map_err(failed)?;
-                worker.push((socket, listener.clone()));
+                worker.push((socket, listener.clone(), acceptor.clone()));
             }
             addresses.push(address);
         }
@@ -116,6 +141,9 @@ pub(super) fn start(mut options: Options, names: Names) -> Result<Running, Proxy
         options.listeners.clone(),
         runtime.handle().clone(),
     ));
+    if let Some(tls) = tls {
+        runtime.spawn(tls::keep(tls));
+    }
     control_io::socket(&control, runtime.handle(), &options.state)?;
 
     let mut running =
@@ -123,7 +151,7 @@ pub(super) fn start(mut options: Options, names: Names) -> Result<Running, Proxy
     for (worker, listeners) in opened.into_iter().enumerate() {
         let shared = Arc::clone(&running.shared);
         let runtime = Builder::new_current_thread()
-            .max_blocking_threads(4)
+            .max_blocking_threads(16)
             .thread_stack_size(512 << 10)
             .enable_all()
             .build()
@@ -145,21 +173,20 @@ fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(true)?;
+    // Both pass on to the connections that are accepted.
+    socket.set_nodelay(true)?;
+    socket.set_keepalive(true)?;
     socket.bind(address)?;
     socket.listen(1024)?.into_std()
 }
 
 /// One worker: serves its listeners until the proxy stops, then what is still open for a while.
-async fn work(
-    shared: Arc<Shared>,
-    worker: usize,
-    listeners: Vec<(std::net::TcpListener, Listener)>,
-) {
+async fn work(shared: Arc<Shared>, worker: usize, listeners: Vec<Opened>) {
     let tasks = TaskTracker::new();
-    for (socket, listener) in listeners {
+    for (socket, listener, tls) in listeners {
         match TcpListener::from_std(socket) {
             Ok(socket) => {
-                let place = Arc::new(Place::new(&shared, &listener, worker, &tasks));
+                let place = Arc::new(Place::new(&shared, &listener, worker, &tasks, tls));
                 tokio::spawn(accept(socket, place));
             }
             Err(error) => {
@@ -173,18 +200,26 @@ async fn work(
     let _ = timeout(shared.limits.stop_time, tasks.wait()).await;
 }
 
-/// Closes connections to services that nobody needs.
+/// Moves the clock on and closes connections to services that nobody needs.
 async fn sweep(shared: Arc<Shared>, worker: usize) {
-    let mut turn = tokio::time::interval(Duration::from_secs(1));
+    let mut turn = tokio::time::interval(shared.limits.turn().min(Duration::from_secs(1)));
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turn.tick().await;
+        shared.clock.tick();
         for target in shared.snapshot.load().targets() {
-            target.sweep(worker, &shared.limits);
+            target.sweep(worker, &shared);
         }
     }
 }
 
 impl Running {
+    /// The runtime of the control.
+    #[cfg(test)]
+    pub fn runtime(&self) -> tokio::runtime::Handle {
+        self.runtime.as_ref().unwrap().handle().clone()
+    }
+
     /// Takes no more connections, lets requests finish, closes what would stay.
     pub fn stop(mut self) {
         self.end();
@@ -194,6 +229,7 @@ impl Running {
     }
 
     fn end(&mut self) {
+        self.shared.stopped.store(true, Relaxed);
         self.shared.stopping.cancel();
         for color in Color::ALL {
             for end in self.shared.load(color).staying(true) {

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use arc_swap::ArcSwap;
@@ -10,6 +10,7 @@ use http::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    clock::Clock,
     load::{Kind, Load, Open},
     options::Limits,
     target::{Names, Target},
@@ -27,6 +28,9 @@ pub(super) struct Shared {
     pub trust_forwarded: bool,
     /// Cancelled when the proxy ends.
     pub stopping: CancellationToken,
+    /// Set just before `stopping` is cancelled: what every request can look at without a lock.
+    pub stopped: AtomicBool,
+    pub clock: Clock,
     /// Makes request ids: never the same twice, and not the same after a restart.
     pub ids: AtomicU64,
 }
@@ -107,7 +111,7 @@ impl Shared {
         id = (id ^ (id >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         id = (id ^ (id >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         id ^= id >> 31;
-        HeaderValue::from_str(&format!("{id:016x}"))
+        HeaderValue::try_from(format!("{id:016x}"))
             .unwrap_or_else(|_| HeaderValue::from_static("-"))
     }
 

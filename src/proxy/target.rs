@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
@@ -15,7 +15,6 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     link::{Lease, Link},
-    options::Limits,
     snapshot::Shared,
 };
 
@@ -37,19 +36,23 @@ pub(super) struct Target {
     workers: usize,
     known: Mutex<Known>,
     turn: AtomicUsize,
+    /// Held while the name is looked up, so that many who wait for the same cost one look.
+    asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     replicas: Vec<Arc<Replica>>,
-    looked_up: Option<Instant>,
+    /// Number and time of the last look.
+    looks: u64,
+    looked_up: u64,
     looking: bool,
 }
 
 /// One address of a target.
 #[derive(Debug)]
 pub(super) struct Replica {
-    pub address: SocketAddr,
+    address: SocketAddr,
     /// Requests and connections on it now.
     open: AtomicU32,
     ejected: Mutex<Option<Instant>>,
@@ -60,7 +63,7 @@ pub(super) struct Replica {
 #[derive(Debug)]
 struct Idle {
     link: Box<Link>,
-    since: Instant,
+    since: u64,
 }
 
 /// Connections that are kept for each worker and replica.
@@ -106,6 +109,7 @@ impl Target {
             workers,
             known: Mutex::default(),
             turn: AtomicUsize::default(),
+            asking: tokio::sync::Mutex::default(),
         }
     }
 
@@ -132,11 +136,12 @@ impl Target {
     ) -> Result<Lease, Unreachable> {
         if reuse
             && let Some(replica) = self.choose(shared, &[])
-            && let Some(link) = replica.take(worker, &shared.limits)
+            && let Some(link) = replica.take(worker, shared)
         {
             return Ok(Lease::new(link, replica, worker, true));
         }
-        let (stream, replica) = self.connect(shared).await?;
+        // Boxed: what most requests do without must not make each of them bigger.
+        let (stream, replica) = Box::pin(self.connect(shared)).await?;
         Ok(Lease::new(Box::new(Link::new(stream).await), replica, worker, false))
     }
 
@@ -144,7 +149,7 @@ impl Target {
     pub async fn connect(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
-    ) -> Result<(TcpStream, Arc<Replica>), Unreachable> {
+    ) -> Result<(TcpStream, Connected), Unreachable> {
         let limits = &shared.limits;
         let mut failed: Vec<SocketAddr> = vec![];
         let mut error = None;
@@ -177,10 +182,11 @@ impl Target {
         }
     }
 
-    /// The least loaded address that is not ejected; when all are, the least loaded of those.
-    fn choose(self: &Arc<Self>, shared: &Arc<Shared>, but: &[SocketAddr]) -> Option<Arc<Replica>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = known.looked_up.is_none_or(|at| at.elapsed() > shared.limits.name_time);
+    /// The least loaded address that is not ejected; when all are, the least loaded of those. It counts from here on, so
+    /// that who chooses next sees it.
+    fn choose(self: &Arc<Self>, shared: &Arc<Shared>, but: &[SocketAddr]) -> Option<Connected> {
+        let mut known = self.known();
+        let old = shared.clock.since(known.looked_up) > shared.limits.name_time;
         if old && !known.looking && !known.replicas.is_empty() {
             known.looking = true;
             let (target, shared) = (Arc::clone(self), Arc::clone(shared));
@@ -188,22 +194,39 @@ impl Target {
         }
         let replicas = &known.replicas;
         if let ([only], []) = (replicas.as_slice(), but) {
-            return Some(Arc::clone(only));
+            return Some(Connected::new(Arc::clone(only)));
         }
         let turn = self.turn.fetch_add(1, Relaxed);
         let in_turn = (0..replicas.len()).map(|n| &replicas[(n + turn) % replicas.len()]);
         in_turn
             .filter(|replica| !but.contains(&replica.address))
             .min_by_key(|replica| (replica.is_ejected(), replica.open.load(Relaxed)))
-            .cloned()
+            .map(|replica| Connected::new(Arc::clone(replica)))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks the name up now. Addresses that stay keep their connections; those that are gone are forgotten.
     pub async fn look_up(&self, shared: &Shared) -> io::Result<Vec<SocketAddr>> {
-        let found = shared.names.look_up(&self.host, self.port).await;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = self.known().looks;
+        let _one = self.asking.lock().await;
+        {
+            let known = self.known();
+            if known.looks != looks {
+                let addresses: Vec<_> = known.replicas.iter().map(|r| r.address).collect();
+                let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                return if addresses.is_empty() { Err(none()) } else { Ok(addresses) };
+            }
+        }
+        let looking = shared.names.look_up(&self.host, self.port);
+        let found = timeout(shared.limits.connect_time, looking).await;
+        let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let mut known = self.known();
         known.looking = false;
-        known.looked_up = Some(Instant::now());
+        known.looks += 1;
+        known.looked_up = shared.clock.now();
         let found = found?;
         let old = std::mem::take(&mut known.replicas);
         known.replicas = found
@@ -217,22 +240,31 @@ impl Target {
     }
 
     /// Closes connections that nobody used for long.
-    pub fn sweep(&self, worker: usize, limits: &Limits) {
-        let replicas = self.known.lock().unwrap_or_else(PoisonError::into_inner).replicas.clone();
+    pub fn sweep(&self, worker: usize, shared: &Shared) {
+        let replicas = self.known().replicas.clone();
         for replica in replicas {
-            replica.idle(worker).retain(|idle| idle.since.elapsed() < limits.reuse_time);
+            let fresh = |idle: &Idle| shared.clock.since(idle.since) < shared.limits.reuse_time;
+            replica.idle(worker).retain(fresh);
         }
     }
 }
 
 /// Counts on a replica until it is dropped.
 #[derive(Debug)]
-pub(super) struct Connected(pub Arc<Replica>);
+pub(super) struct Connected(Arc<Replica>);
 
 impl Connected {
-    pub fn new(replica: Arc<Replica>) -> Self {
+    fn new(replica: Arc<Replica>) -> Self {
         replica.open.fetch_add(1, Relaxed);
         Self(replica)
+    }
+}
+
+impl std::ops::Deref for Connected {
+    type Target = Replica;
+
+    fn deref(&self) -> &Replica {
+        &self.0
     }
 }
 
@@ -253,24 +285,24 @@ impl Replica {
     }
 
     /// Keeps a connection for the next request.
-    pub fn keep(&self, worker: usize, link: Box<Link>) {
+    pub fn keep(&self, worker: usize, link: Box<Link>, now: u64) {
         let mut idle = self.idle(worker);
         if idle.len() < KEPT {
-            idle.push_back(Idle { link, since: Instant::now() });
+            idle.push_back(Idle { link, since: now });
         }
     }
 
-    fn take(&self, worker: usize, limits: &Limits) -> Option<Box<Link>> {
+    fn take(&self, worker: usize, shared: &Shared) -> Option<Box<Link>> {
         let mut idle = self.idle(worker);
         let last = idle.pop_back()?;
-        if last.since.elapsed() < limits.reuse_time {
+        if shared.clock.since(last.since) < shared.limits.reuse_time {
             return Some(last.link);
         }
         idle.clear();
         None
     }
 
-    fn idle(&self, worker: usize) -> std::sync::MutexGuard<'_, VecDeque<Idle>> {
+    fn idle(&self, worker: usize) -> MutexGuard<'_, VecDeque<Idle>> {
         self.idle[worker].lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{accept::Place, load::Kind, target::Connected, tunnel};
+use super::{accept::Place, load::Kind, tunnel};
 
 /// Joins a client to the route's only target. Where there is none, it is hung up on.
 pub(super) async fn serve<C: AsyncRead + AsyncWrite + Unpin>(client: C, place: Arc<Place>) {
     let shared = &place.shared;
     let Ok(mut way) = shared.way(&place.listener, "/", Kind::Tcp) else { return };
-    let Ok((stream, replica)) = way.target.connect(shared).await else { return };
-    let _busy = Connected::new(replica);
+    let Ok((stream, _replica)) = way.target.connect(shared).await else { return };
     let end = way.open.stays(Kind::Tcp);
     tunnel::join(client, stream, Bytes::new(), end).await;
 }

@@ -27,6 +27,9 @@ pub struct Summary {
     slowest: Option<Slowest>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     addresses: Vec<String>,
+    /// The addresses are those of the live routes, not previews.
+    #[serde(skip)]
+    live: bool,
     /// Started before, so that a start is no change of its own.
     #[serde(skip)]
     created: BTreeSet<String>,
@@ -104,6 +107,13 @@ impl Summary {
         self
     }
 
+    /// Where the live color is reached.
+    #[must_use]
+    pub fn live(mut self, addresses: impl IntoIterator<Item = String>) -> Self {
+        self.live = true;
+        self.previews(addresses)
+    }
+
     fn count(&mut self, what: &'static str, how: &'static str) {
         match self.changes.iter_mut().find(|change| change.what == what && change.how == how) {
             Some(change) => change.count += 1,
@@ -145,7 +155,11 @@ impl Summary {
             out.push_str(&style::dim(&format!("\n  slowest: {} ({took})", slowest.title)));
         }
         for (index, address) in self.addresses.iter().enumerate() {
-            let label = if index == 0 { "preview:" } else { "        " };
+            let label = match (index, self.live) {
+                (0, false) => "preview:",
+                (0, true) => "live at:",
+                _ => "        ",
+            };
             out.push_str(&format!("\n  {label} {}", style::literal(address)));
         }
         out

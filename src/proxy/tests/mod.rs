@@ -6,3 +6,4 @@ mod http;
 mod stage;
 mod staying;
 mod switching;
+mod tls;

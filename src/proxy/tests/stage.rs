@@ -75,7 +75,7 @@ impl Stage {
         edit(&mut options);
         let names: HashMap<_, _> =
             names.iter().map(|(name, all)| ((*name).to_owned(), all.to_vec())).collect();
-        let running = start(options, Names::Fixed(Mutex::new(names))).unwrap();
+        let running = start(&options, Names::Fixed(Mutex::new(names))).unwrap();
         Self { running, folder, listeners }
     }
 
@@ -83,7 +83,7 @@ impl Stage {
     pub fn restart(self) -> Self {
         let Self { running, folder, listeners } = self;
         running.stop();
-        let running = start(options(&folder, &listeners), Names::System).unwrap();
+        let running = start(&options(&folder, &listeners), Names::System).unwrap();
         Self { running, folder, listeners }
     }
 
@@ -108,7 +108,7 @@ impl Stage {
     }
 
     pub async fn put(&self, color: Color, to: SocketAddr) {
-        self.put_for(color, to, Duration::from_secs(600)).await;
+        self.put_for(color, to, Duration::from_mins(10)).await;
     }
 
     pub async fn put_for(&self, color: Color, to: SocketAddr, drain: Duration) {

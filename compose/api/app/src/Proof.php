@@ -3,7 +3,7 @@ declare(strict_types=1);
 
 namespace Echobase;
 
-/** What the tests of a switch need: answers that take long and bodies that are big. */
+/** What the tests of a switch need: answers that take long and big bodies. */
 final class Proof
 {
     /** @return array{int, array<string, mixed>} */

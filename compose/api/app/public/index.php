@@ -28,6 +28,7 @@ try {
     $routes = [
         '/health' => ['GET' => fn() => (new Health($stores))->check()],
         '/api/health' => ['GET' => fn() => (new Health($stores))->check()],
+        '/' => ['GET' => fn() => [200, []]],
         '/api/version' => ['GET' => fn() => [200, []]],
         '/api/auth/register' => ['POST' => fn() => $accounts->register($request)],
         '/api/auth/login' => ['POST' => fn() => $accounts->login($request)],

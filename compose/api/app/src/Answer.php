@@ -30,7 +30,6 @@ final class Answer
             header("$name: $value");
         }
         if ($body === null) {
-            header_remove('Content-Type');
             return;
         }
         $body += ['color' => $this->settings->color, 'release' => $this->settings->release];

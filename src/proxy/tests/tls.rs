@@ -1,0 +1,118 @@
+//! TLS with the local authority, HTTP/2 on it, and what travels inside.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, RootCertStore, crypto::ring},
+};
+
+use super::{
+    backend::Backend,
+    stage::{Stage, WEB, route, stack},
+};
+use crate::model::{Color, Color::Blue, Listener};
+
+async fn one() -> (Stage, Backend) {
+    let listener =
+        |color: Option<Color>| Listener { port: 0, tls: true, tcp: false, route: WEB, color };
+    let edit = |options: &mut crate::proxy::Options| options.names = vec!["app.example".into()];
+    let stage = Stage::with(vec![listener(None), listener(Some(Blue))], edit, &[]);
+    let blue = Backend::start("blue").await;
+    let mut routes = vec![route(WEB, &[("/", blue.address)])];
+    routes[0].tls = true;
+    stage.put_stack(Blue, stack(routes), std::time::Duration::from_secs(1)).await;
+    stage.switch(Blue).await;
+    (stage, blue)
+}
+
+/// Connects as a client that trusts the proxy's authority and nothing else.
+async fn connect(
+    stage: &Stage,
+    to: SocketAddr,
+    name: &str,
+    alpn: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    let file: &Path = &stage.folder.path().join("ca/ca.crt");
+    roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let stream = TcpStream::connect(to).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
+#[tokio::test]
+async fn the_certificate_is_good_for_its_names_and_no_others() {
+    let (stage, _blue) = one().await;
+    for name in ["localhost", "127.0.0.1", "::1", "app.example"] {
+        let stream = connect(&stage, stage.live(), name, &[]).await.expect(name);
+        let io = TokioIo::new(stream);
+        let (mut send, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::get("/headers").header("host", "h").body(Full::<Bytes>::default());
+        let answer = send.send_request(request.unwrap()).await.unwrap();
+        assert_eq!(answer.headers()["x-envctl-color"], "blue");
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = str::from_utf8(&text).unwrap();
+        assert!(text.contains("x-forwarded-proto: https"), "{text}");
+    }
+    assert!(connect(&stage, stage.live(), "other.example", &[]).await.is_err());
+}
+
+#[tokio::test]
+async fn http2_carries_many_requests_on_one_connection() {
+    let (stage, _blue) = one().await;
+    let stream = connect(&stage, stage.live(), "localhost", &[b"h2", b"http/1.1"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let io = TokioIo::new(stream);
+    let (send, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let mut all = tokio::task::JoinSet::new();
+    for n in 0..20_usize {
+        let mut send = send.clone();
+        all.spawn(async move {
+            let body = Full::new(Bytes::from(vec![1; n * 10_000]));
+            let uri = format!("https://localhost:{WEB}/upload");
+            let request = Request::post(uri).version(Version::HTTP_2).body(body).unwrap();
+            let answer = send.send_request(request).await.unwrap();
+            assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
+            let text = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(text, format!("blue {0} {0}", n * 10_000));
+        });
+    }
+    all.join_all().await;
+    stage.until_left(Blue, |left| left.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_gone_is_named_over_http2_too() {
+    let (stage, blue) = one().await;
+    let address = blue.address;
+    drop(blue);
+    super::stage::eventually(async || TcpStream::connect(address).await.is_err()).await;
+    let stream = connect(&stage, stage.live(), "localhost", &[b"h2"]).await.unwrap();
+    let (mut send, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("https://localhost/").body(Full::<Bytes>::default()).unwrap();
+    let answer = send.send_request(request).await.unwrap();
+    assert_eq!(answer.status(), 502);
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(str::from_utf8(&text).unwrap().contains(&address.to_string()));
+}
