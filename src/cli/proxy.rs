@@ -29,7 +29,7 @@ enum Command {
 
 pub fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     match args.command {
-        Command::Serve => proxy::serve(options(&context.shell)?)?,
+        Command::Serve => proxy::serve(&options(&context.shell)?)?,
         Command::Ctl => proxy::ctl(&Path::new(STATE).join("control.sock"))?,
     }
     Ok(Exit::Done)
