@@ -54,7 +54,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     )?;
     let mut before = Before { proxy, ..Before::default() };
     before.images = stack::images(&mut plan, app.services.iter(), input.images);
-    let cleared = clear(&mut plan, input, proxy, live);
+    let cleared = clear(&mut plan, input, proxy, &before.images, live);
     before.removed.clone_from(&cleared.containers);
 
     for network in &app.networks {
@@ -139,10 +139,17 @@ struct Cleared {
 }
 
 /// Removes what is left of the color's last release, once nothing is open on it any more.
-fn clear(plan: &mut Plan, input: &Deploy<'_>, proxy: Option<Id>, live: bool) -> Cleared {
+fn clear(
+    plan: &mut Plan,
+    input: &Deploy<'_>,
+    proxy: Option<Id>,
+    images: &BTreeMap<String, Id>,
+    live: bool,
+) -> Cleared {
     let color = input.app.color;
     let old: Vec<&Container> = of_color(input.observed, input.names, color.as_str());
-    let mut after: Vec<Id> = proxy.into_iter().collect();
+    // Not before the images are there: a failed build leaves the last release standing.
+    let mut after: Vec<Id> = proxy.into_iter().chain(images.values().copied()).collect();
     if !live && input.routing.stacks.contains_key(&color) {
         let wait_ms = u64::try_from(input.drain.as_millis()).unwrap_or(u64::MAX);
         let drained = plan.push(
@@ -158,7 +165,6 @@ fn clear(plan: &mut Plan, input: &Deploy<'_>, proxy: Option<Id>, live: bool) -> 
             "it is replaced",
         )];
     }
-    // The new stack is brought up only when the images are there: a failed build leaves the old one standing.
     let mut containers = BTreeMap::new();
     for container in old {
         let stop = container.is_running().then(|| {
