@@ -58,7 +58,7 @@ pub(super) fn images<'a>(
     steps
 }
 
-/// Adds the steps of all services; returns those after which everything that shall run is ready.
+/// Adds the steps of all services; returns those after which everything that shall run is ready, and the rest is made.
 ///
 /// `label` is put before a service's key for people (`green/`), `need` says what a service's containers need and why.
 pub(super) fn services(
@@ -95,6 +95,8 @@ pub(super) fn services(
                 ));
             }
             if !runs {
+                // It is not started with the stack, but the stack is not whole without it.
+                ready.entry(&service.key).or_default().extend(last);
                 continue;
             }
             if matches!(what, Need::Create | Need::Start) {
