@@ -40,7 +40,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     }
     conflict::external(observed, names, &app.external)?;
     for spec in app.services.iter().flat_map(|service| &service.replicas) {
-        conflict::own_container(observed, names, &spec.name)?;
+        conflict::own_container(observed, names, "app", &spec.name)?;
     }
 
     let mut plan = Plan::default();
@@ -58,7 +58,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     before.removed.clone_from(&cleared.containers);
 
     for network in &app.networks {
-        let found = conflict::own_network(observed, names, &network.name)?;
+        let found = conflict::own_network(observed, names, "app", &network.name)?;
         let hash = found.and_then(|found| found.labels.get(labels::SPEC_HASH));
         if found.is_some() && hash == network.labels.get(labels::SPEC_HASH) {
             continue;
@@ -83,7 +83,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     }
     for volume in &app.volumes {
         let mut after: Vec<Id> = vec![];
-        if conflict::own_volume(observed, names, &volume.name)?.is_some() {
+        if conflict::own_volume(observed, names, "app", &volume.name)?.is_some() {
             if live {
                 continue;
             }
@@ -197,7 +197,9 @@ pub(super) fn of_color<'a>(
         .containers
         .iter()
         .filter(|container| {
-            container.belongs_to(names) && container.label(labels::COLOR) == Some(color)
+            container.belongs_to(names)
+                && container.label(labels::LAYER) == Some("app")
+                && container.label(labels::COLOR) == Some(color)
         })
         .collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));

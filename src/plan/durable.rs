@@ -33,7 +33,7 @@ pub fn durable_up(
 
     let mut new_networks = vec![];
     for network in &desired.networks {
-        if conflict::own_network(observed, names, &network.name)?.is_none() {
+        if conflict::own_network(observed, names, "durable", &network.name)?.is_none() {
             new_networks.push(network.name.as_str());
             before.places.push(plan.push(
                 [],
@@ -44,7 +44,7 @@ pub fn durable_up(
         }
     }
     for volume in &desired.volumes {
-        if conflict::own_volume(observed, names, &volume.name)?.is_none() {
+        if conflict::own_volume(observed, names, "durable", &volume.name)?.is_none() {
             before.places.push(plan.push(
                 [],
                 Action::CreateVolume(Box::new(volume.clone())),
@@ -57,7 +57,7 @@ pub fn durable_up(
     let mut needs: BTreeMap<&str, (Need, String)> = BTreeMap::new();
     for service in &desired.services {
         let spec = &service.replicas[0];
-        let found = conflict::own_container(observed, names, &spec.name)?;
+        let found = conflict::own_container(observed, names, "durable", &spec.name)?;
         let need = match found {
             None => (Need::Create, "not found".to_owned()),
             Some(found) if changed(service, found) && apply => {

@@ -21,9 +21,9 @@ pub(super) fn proxy(
     image_is_there: bool,
     observed: &Observed,
 ) -> Result<Option<Id>, Conflict> {
-    let found = conflict::own_container(observed, names, &desired.spec.name)?;
+    let found = conflict::own_container(observed, names, "proxy", &desired.spec.name)?;
     let mut before = vec![];
-    if conflict::own_network(observed, names, &desired.network.name)?.is_none() {
+    if conflict::own_network(observed, names, "proxy", &desired.network.name)?.is_none() {
         before.push(plan.push(
             [],
             Action::CreateNetwork(Box::new(desired.network.clone())),
