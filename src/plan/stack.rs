@@ -15,7 +15,7 @@ pub(super) struct Before {
     pub images: BTreeMap<String, Id>,
     /// Networks and volumes.
     pub places: Vec<Id>,
-    /// The removal of what had the container's name.
+    /// The removal of what had the container's name, or the stop of what is started anew.
     pub removed: BTreeMap<String, Id>,
     /// The proxy, for services that it is to reach.
     pub proxy: Option<Id>,
@@ -100,7 +100,8 @@ pub(super) fn services(
                 continue;
             }
             if matches!(what, Need::Create | Need::Start) {
-                let mut after: Vec<Id> = last.into_iter().collect();
+                let stopped = before.removed.get(&spec.name).filter(|_| what == Need::Start);
+                let mut after: Vec<Id> = last.into_iter().chain(stopped.copied()).collect();
                 let mut why = BTreeSet::new();
                 for (other, condition) in &service.depends_on {
                     let steps = match condition {
