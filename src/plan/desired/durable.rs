@@ -121,8 +121,13 @@ pub fn durable(
                         name
                     }
                 };
-                let attachment: Attachment =
-                    service::attachment(name, attachment, vec![key.clone()]);
+                let mut aliases = vec![key.clone()];
+                if only.is_some() {
+                    // What it is called on its networks in the app's files, it is called on this one.
+                    let own = own.networks.values().flat_map(|attachment| &attachment.aliases);
+                    aliases.extend(own.cloned());
+                }
+                let attachment: Attachment = service::attachment(name, attachment, aliases);
                 spec.networks.push(attachment);
             }
         }
