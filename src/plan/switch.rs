@@ -1,7 +1,7 @@
 //! `switch` and `rollback`: the traffic moves to a color that stands.
 
 use super::{Action, Conflict, Id, Plan, Until, Wait, deploy::of_color};
-use crate::model::{Color, Container, Names, Observed, Routing, control::Request, labels};
+use crate::model::{Color, Container, Names, Observed, Routing, State, control::Request, labels};
 
 /// What a switch is planned from: what the engine and the proxy show, no files.
 #[derive(Debug)]
@@ -44,7 +44,9 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     };
 
     let mut after: Vec<Id> = vec![];
-    for hook in of_role(to, "hook").into_iter().filter(|_| !already) {
+    // Once for each release: a color that served before takes the traffic back at once.
+    let to_run = |hook: &&Container| !already && hook.state != State::Exited { code: 0 };
+    for hook in of_role(to, "hook").into_iter().filter(to_run) {
         let shown = service(hook, to);
         let start = plan.push(
             after,
