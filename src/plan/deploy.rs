@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Action, Conflict, Id, ImageJob, Plan, conflict,
-    desired::{App, Proxy, Role},
+    desired::{App, Proxy, Role, is_of},
     proxy,
     stack::{self, Before, Need},
 };
@@ -221,7 +221,7 @@ pub fn is_up_to_date(
         && wanted.iter().all(|(service, spec)| {
             let same = |container: &&&Container| {
                 container.name == spec.name
-                    && container.label(labels::SPEC_HASH) == Some(&spec.hash())
+                    && is_of(container, spec)
                     && images.get(&spec.image).is_none_or(|image| image.id == container.image_id)
             };
             found.iter().find(same).is_some_and(|container| match service.role {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::{
     Action, Conflict, Id, Plan, conflict,
-    desired::{Durable, Service},
+    desired::{Durable, Service, is_of},
     stack::{self, Before, Need},
 };
-use crate::model::{Container, Health, Image, Names, Observed, State, labels};
+use crate::model::{Container, Health, Image, Names, Observed, State};
 
 /// A durable service whose definition is another than that of its container.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -131,7 +131,7 @@ pub fn durable_up(
 }
 
 fn changed(service: &Service, found: &Container) -> bool {
-    found.label(labels::SPEC_HASH) != Some(&service.replicas[0].hash())
+    !is_of(found, &service.replicas[0])
 }
 
 fn difference(service: &Service, found: &Container, apply: bool) -> Option<Difference> {

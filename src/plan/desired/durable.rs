@@ -131,7 +131,7 @@ pub fn durable(
                 spec.networks.push(attachment);
             }
         }
-        service::compose_labels(&mut spec, &names.compose_project("durable"), key, 1, own, paths);
+        service::compose_labels(&mut spec, &names.compose_project("durable"), key, 1, own);
         let healthcheck = spec.healthcheck.clone().filter(|check| check.test != Test::None);
         let depends_on = own
             .depends_on
@@ -146,7 +146,7 @@ pub fn durable(
             limit: service::limit(healthcheck.as_ref(), wait),
             routed: None,
             healthcheck,
-            replicas: vec![spec.sealed()],
+            replicas: vec![service::sealed(spec, paths)],
         });
     }
     services.sort_by(|a, b| a.key.cmp(&b.key));
