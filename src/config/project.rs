@@ -39,7 +39,8 @@ pub struct Project {
     pub file: ProjectFile,
     pub environment: EnvironmentFile,
     pub names: Names,
-    /// What files of the project see: the process's variables over the environment's files over its credentials.
+    /// What files of the project see: the process's variables over the environment's files over its credentials over
+    /// the `.env` beside the project file.
     pub variables: IndexMap<String, String>,
     /// What the credentials file holds.
     pub credentials: IndexMap<String, String>,
@@ -80,7 +81,7 @@ impl Project {
             }
         };
 
-        let mut variables = IndexMap::new();
+        let mut variables = dotenv_of(&root)?;
         let credentials_file = credentials_file(&root, &name);
         let credentials = if credentials_file.is_file() {
             compose::dotenv(&credentials_file, &IndexMap::new())?
@@ -163,18 +164,33 @@ impl Project {
         variables: &IndexMap<String, String>,
     ) -> Result<compose::Project, ConfigError> {
         let folder = files.first().and_then(|file| file.parent()).unwrap_or(&self.root);
+        let mut seen = dotenv_of(folder)?;
+        seen.extend(variables.clone());
+        let named = seen.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
+        let profiles: Vec<String> = named
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .chain(self.file.app.profiles.iter().cloned())
+            .collect();
         Ok(compose::load(&compose::Source {
             files,
             project_dir: folder,
             project_name: name,
-            environment: variables,
-            profiles: &self.file.app.profiles,
+            environment: &seen,
+            profiles: &profiles,
         })?)
     }
 
     fn paths(&self, files: &[PathBuf]) -> Vec<PathBuf> {
         files.iter().map(|file| self.root.join(file)).collect()
     }
+}
+
+/// The variables of a folder's `.env`, as Compose reads it; none where there is no such file.
+fn dotenv_of(folder: &Path) -> Result<IndexMap<String, String>, ConfigError> {
+    let path = folder.join(".env");
+    if path.is_file() { Ok(compose::dotenv(&path, &IndexMap::new())?) } else { Ok(IndexMap::new()) }
 }
 
 fn credentials_file(root: &Path, environment: &str) -> PathBuf {
