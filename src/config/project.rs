@@ -59,7 +59,7 @@ impl Project {
             .find(|path| path.is_file())
             .ok_or_else(|| ConfigError::NoProject { start: start.to_owned() })?;
         let root = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let environments = environments(&path)?;
+        let environments = environments(&path, shell)?;
         let name = match environment {
             None => environments.keys().next().cloned().unwrap_or_else(|| "devlocal".to_owned()),
             Some(name) if environments.contains_key(name) => name.to_owned(),
@@ -198,7 +198,7 @@ fn credentials_file(root: &Path, environment: &str) -> PathBuf {
 }
 
 /// The environments and their variable files: read ahead of the rest, which is interpolated with what they say.
-fn environments(path: &Path) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigError> {
+fn environments(path: &Path, shell: &Shell) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigError> {
     #[derive(serde::Deserialize)]
     struct Ahead {
         #[serde(default)]
@@ -210,9 +210,14 @@ fn environments(path: &Path) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigErr
         env_file: Vec<PathBuf>,
     }
     let text = files::read_text(path)?;
-    // What is wrong here is said by the full reading, with its place.
-    let ahead: Ahead =
-        serde_yaml::from_str(&text).unwrap_or(Ahead { environments: IndexMap::new() });
+    let ahead: Ahead = match serde_yaml::from_str(&text) {
+        Ok(ahead) => ahead,
+        Err(_) => {
+            // What is wrong is said by the full reading, with its place.
+            compose::read::<ProjectFile>(path, &shell.0)?;
+            Ahead { environments: IndexMap::new() }
+        }
+    };
     Ok(ahead
         .environments
         .into_iter()
