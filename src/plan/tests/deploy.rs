@@ -34,10 +34,10 @@ fn the_first_deploy_makes_all_there_is_and_the_proxy() {
     [7]            pull image redis:8                          cache needs it
     [8]            pull image nginx:1.27                       web needs it
     [9]            create network shop-devlocal-blue-network   not found
-    [10] ←7,9      create blue/cache (redis:8)                 a fresh stack
+    [10] ←2,7,9    create blue/cache (redis:8)                 a fresh stack
     [11] ←10       start blue/cache                            depends on nothing
     [12] ←11       wait until blue/cache is healthy            web depends on it
-    [13] ←8,9      create blue/web (nginx:1.27)                a fresh stack
+    [13] ←2,8,9    create blue/web (nginx:1.27)                a fresh stack
     [14] ←12,13    start blue/web                              after cache
     [15] ←6,14     wait until blue/web is ready                a route leads to it
     [16] ←6,12,15  make blue known to the proxy                its preview leads to it from here on
@@ -170,10 +170,10 @@ services:
     [6]  ←5        start the proxy                             it carries the traffic
     [7]            pull image nginx                            none needs it
     [8]            create network shop-devlocal-green-network  not found
-    [9]  ←7,8      create green/web-1 (nginx)                  a fresh stack
+    [9]  ←2,7,8    create green/web-1 (nginx)                  a fresh stack
     [10] ←9        start green/web-1                           depends on nothing
     [11] ←6,10     wait until green/web-1 is ready             a route leads to it
-    [12] ←7,8      create green/web-2 (nginx)                  a fresh stack
+    [12] ←2,7,8    create green/web-2 (nginx)                  a fresh stack
     [13] ←12       start green/web-2                           depends on nothing
     [14] ←6,13     wait until green/web-2 is ready             a route leads to it
     [15] ←6,11,14  make green known to the proxy               its preview leads to it from here on
