@@ -1,5 +1,7 @@
 //! Making containers, all or nothing.
 
+use std::time::Duration;
+
 use bollard::query_parameters::RenameContainerOptions;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,6 +19,11 @@ use crate::{
     model::ServiceSpec,
 };
 
+/// The name for the meantime is held, and by nothing that can be removed, while the engine still makes what a killed
+/// process asked for.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Created {
@@ -32,10 +39,10 @@ pub(super) async fn create(docker: &Docker, spec: &ServiceSpec) -> Result<()> {
     }
     // On its own, because the engine makes a container whether or not somebody waits for the answer: one who drops
     // this future leaves the rest, which is removing it, to the task.
-    let (waiting, dropped) = oneshot::channel::<()>();
+    let (waiting, here) = oneshot::channel::<()>();
     let (docker, wanted) = (docker.clone(), spec.clone());
-    let done = tokio::spawn(async move { whole(&docker, &wanted, &body, dropped).await }).await;
-    drop(waiting);
+    let done = tokio::spawn(async move { whole(&docker, &wanted, &body, waiting).await }).await;
+    drop(here);
     done.unwrap_or_else(|error| {
         Err(EngineError::Io {
             intention: format!("create container `{}`", spec.name),
@@ -48,20 +55,26 @@ async fn whole(
     docker: &Docker,
     spec: &ServiceSpec,
     body: &Value,
-    dropped: oneshot::Receiver<()>,
+    mut waiting: oneshot::Sender<()>,
 ) -> Result<()> {
     let meantime = format!("{}.unfinished", spec.name);
-    let id = match make(docker, spec, &meantime, body).await {
-        Err(EngineError::NameTaken { .. }) => {
-            remove(docker, &meantime).await?;
-            make(docker, spec, &meantime, body).await
+    let mut tries = 0;
+    let id = loop {
+        let made = make(docker, spec, &meantime, body).await;
+        let taken = matches!(made, Err(EngineError::NameTaken { .. }));
+        if !taken || waiting.is_closed() || tries == TRIES {
+            break made.map_err(|error| named(error, &spec.name))?;
         }
-        made => made,
+        remove(docker, &meantime).await?;
+        if tries > 0 {
+            #[expect(clippy::disallowed_methods, reason = "a bounded number of times")]
+            tokio::time::sleep(PAUSE).await;
+        }
+        tries += 1;
     };
-    let id = id.map_err(|error| named(error, &spec.name))?;
     let finished = tokio::select! {
         biased;
-        _ = dropped => Ok(false),
+        () = waiting.closed() => Ok(false),
         finished = finish(docker, spec, &id) => finished.map(|()| true),
     };
     if !matches!(finished, Ok(true)) {
