@@ -5,5 +5,7 @@
 mod support;
 
 mod e2e {
+    mod proxy;
     mod story;
+    mod unmodified;
 }

@@ -5,6 +5,7 @@ pub mod http;
 pub mod ports;
 pub mod program;
 pub mod sandbox;
+pub mod small;
 pub mod wait;
 
 pub use program::Outcome;
