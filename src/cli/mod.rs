@@ -44,13 +44,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 return if wrong { Exit::Usage } else { Exit::Done };
             }
         };
-        run(cli, Shell::read())
+        run(&cli, Shell::read())
     }));
     // The panic's own message has been written already.
     outcome.unwrap_or(Exit::Bug).into()
 }
 
-fn run(cli: Cli, shell: Shell) -> Exit {
+fn run(cli: &Cli, shell: Shell) -> Exit {
     let context = Context::new(&cli.global, shell);
     if let Command::Proxy(proxy) = &cli.command {
         // The proxy brings its own runtime.

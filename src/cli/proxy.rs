@@ -21,7 +21,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Serve: ENVCTL_LISTENERS says where
+    /// Serve what the container's environment says
     Serve,
     /// Send lines of standard input to the running proxy and print its answers
     Ctl,

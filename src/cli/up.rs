@@ -30,17 +30,12 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
         super::durable::say_differences(context, &durable.differences);
     }
     let urls = addresses.iter().map(|address| address.url.clone());
-    match (deployed, switched) {
-        (Some(deployed), Some(switched)) => {
-            let text = format!("{} is live: release {}", switched.to, switched.release);
-            let summary =
-                Summary::new(text).plan(&deployed.plan, &deployed.took).took(started.elapsed());
-            context.ui.summary(&summary.live(urls));
-        }
-        _ => {
-            let summary = Summary::new("up to date: the live color runs what the files say");
-            context.ui.summary(&summary.took(started.elapsed()).live(urls));
-        }
-    }
+    let summary = if let (Some(deployed), Some(switched)) = (deployed, switched) {
+        let text = format!("{} is live: release {}", switched.to, switched.release);
+        Summary::new(text).plan(&deployed.plan, &deployed.took)
+    } else {
+        Summary::new("up to date: the live color runs what the files say")
+    };
+    context.ui.summary(&summary.took(started.elapsed()).live(urls));
     Ok(Exit::Done)
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use indexmap::IndexMap;
+
 use super::{
     problem::{Problem, Problems},
     types::{Deploy, FileObject, MountKind, Project, Resource, Service},
@@ -14,6 +16,7 @@ pub fn project(project: &Project) -> Problems {
     names(project, &mut problems);
     for (name, service) in &project.services {
         let mut check = Check { project, name, problems: &mut problems };
+        check.words(service);
         check.image(service);
         check.networks(service);
         check.dependencies(service);
@@ -34,10 +37,23 @@ pub fn project(project: &Project) -> Problems {
         let keys = &["file", "environment", "content"];
         object(project, "configs", name, config, keys, &mut problems);
     }
+    container_names(project, &mut problems);
     if problems.is_empty() {
         cycle(project, &mut problems);
     }
     problems
+}
+
+/// Two services cannot have one container name.
+fn container_names(project: &Project, problems: &mut Problems) {
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    for (name, service) in &project.services {
+        let Some(container) = &service.container_name else { continue };
+        if let Some(owner) = owners.insert(container, name) {
+            let message = format!("the service `{owner}` has the name `{container}` already");
+            problems.push(project.problem(&["services", name, "container_name"], message));
+        }
+    }
 }
 
 /// Bind mounts without a folder of the host.
@@ -128,21 +144,75 @@ impl Check<'_> {
     }
 
     /// A name that must be one of the project's.
-    fn defined<'n>(
-        &mut self,
-        keys: &[&str],
-        kind: &str,
-        name: &str,
-        mut known: impl Iterator<Item = &'n String> + Clone,
-    ) {
-        if known.clone().any(|other| other == name) {
+    fn defined<T>(&mut self, keys: &[&str], kind: &str, name: &str, known: &IndexMap<String, T>) {
+        if known.contains_key(name) {
             return;
         }
-        let hint = words::nearest(name, known.by_ref().map(String::as_str))
+        let hint = words::nearest(name, known.keys().map(String::as_str))
             .map(|near| format!("did you mean `{near}`?"));
         let message = format!("there is no {kind} `{name}`");
         let problem = self.problem(keys, message).with_hint(hint);
         self.problems.push(problem);
+    }
+
+    /// A text that must be one of a few.
+    fn one_of(&mut self, keys: &[&str], text: Option<&str>, known: &[&str]) {
+        let Some(text) = text.filter(|text| !known.contains(text)) else { return };
+        let hint = words::nearest(text, known.iter().copied())
+            .map(|near| format!("did you mean `{near}`?"));
+        let message = format!("expected {}, found `{text}`", known.join(" or "));
+        let problem = self.problem(keys, message).with_hint(hint);
+        self.problems.push(problem);
+    }
+
+    fn words(&mut self, service: &Service) {
+        self.one_of(&["cgroup"], service.cgroup.as_deref(), &["host", "private"]);
+        let restart =
+            service.restart.as_deref().map(|restart| match restart.strip_prefix("on-failure:") {
+                Some(count) if count.parse::<u32>().is_ok() => "on-failure",
+                _ => restart,
+            });
+        self.one_of(&["restart"], restart, &["no", "always", "unless-stopped", "on-failure"]);
+        if let Some(deploy) = &service.deploy {
+            for (key, config) in [
+                ("update_config", &deploy.update_config),
+                ("rollback_config", &deploy.rollback_config),
+            ] {
+                let order = config.as_ref().and_then(|config| config.order.as_deref());
+                self.one_of(&["deploy", key, "order"], order, &["start-first", "stop-first"]);
+            }
+        }
+        for (index, bind) in service.volumes.iter().enumerate() {
+            let Some(bind) = &bind.bind else { continue };
+            let index = index.to_string();
+            let keys = |key| ["volumes", &index, "bind", key].map(ToOwned::to_owned);
+            let [recursive, selinux] = [keys("recursive"), keys("selinux")];
+            let known = &["enabled", "disabled", "writable", "readonly"];
+            self.one_of(
+                &recursive.each_ref().map(String::as_str),
+                bind.recursive.as_deref(),
+                known,
+            );
+            self.one_of(
+                &selinux.each_ref().map(String::as_str),
+                bind.selinux.as_deref(),
+                &["z", "Z"],
+            );
+        }
+        let fits = |name: &str| {
+            name.len() > 1
+                && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+        };
+        if let Some(name) = service.container_name.as_deref().filter(|name| !fits(name)) {
+            let message = format!(
+                "`{name}` is no name of a container: two or more of letters, digits, `_`, `.`, `-`"
+            );
+            self.wrong(&["container_name"], message);
+        }
+        if service.cpu_percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+            self.wrong(&["cpu_percent"], "expected a number from 0 to 100");
+        }
     }
 
     fn image(&mut self, service: &Service) {
@@ -162,7 +232,7 @@ impl Check<'_> {
             let Some(other) = context.strip_prefix("service:") else { continue };
             let keys = ["build", "additional_contexts", key];
             match self.project.services.get(other) {
-                None => self.defined(&keys, "service", other, self.project.services.keys()),
+                None => self.defined(&keys, "service", other, &self.project.services),
                 Some(other_service) if other_service.build.is_none() => {
                     self.wrong(&keys, format!("the service `{other}` has no `build`"));
                 }
@@ -187,7 +257,7 @@ impl Check<'_> {
             if network.starts_with("x-") {
                 self.wrong(&keys, "Compose takes a key `x-…` for an extension, not for a network");
             } else {
-                self.defined(&keys, "network", network, self.project.networks.keys());
+                self.defined(&keys, "network", network, &self.project.networks);
             }
         }
     }
@@ -205,7 +275,7 @@ impl Check<'_> {
                     format!("the service `{other}` needs the profile {}", profiles.join(" or "));
                 self.wrong(&keys, message);
             } else {
-                self.defined(&keys, "service", other, self.project.services.keys());
+                self.defined(&keys, "service", other, &self.project.services);
             }
         }
     }
@@ -216,21 +286,20 @@ impl Check<'_> {
                 && let Some(source) = mount.source.as_ref().filter(|source| !source.is_empty())
             {
                 let index = index.to_string();
-                let known = self.project.volumes.keys();
-                self.defined(&["volumes", &index], "volume", source, known);
+                self.defined(&["volumes", &index], "volume", source, &self.project.volumes);
             }
         }
         for (index, secret) in service.secrets.iter().enumerate() {
-            let known = self.project.secrets.keys();
+            let known = &self.project.secrets;
             self.defined(&["secrets", &index.to_string()], "secret", &secret.source, known);
         }
         for (index, config) in service.configs.iter().enumerate() {
-            let known = self.project.configs.keys();
+            let known = &self.project.configs;
             self.defined(&["configs", &index.to_string()], "config", &config.source, known);
         }
         for (index, secret) in service.build.iter().flat_map(|build| &build.secrets).enumerate() {
             let keys = ["build", "secrets", &index.to_string()];
-            self.defined(&keys, "secret", &secret.source, self.project.secrets.keys());
+            self.defined(&keys, "secret", &secret.source, &self.project.secrets);
         }
     }
 

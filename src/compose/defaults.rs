@@ -88,11 +88,11 @@ fn complete_service(service: &mut Service, environment: &IndexMap<String, String
 
 fn complete_build(build: &mut Build, environment: &IndexMap<String, String>) {
     build.context.get_or_insert_with(|| ".".to_owned());
+    // It is empty after an undefined variable.
+    build.dockerfile.take_if(|file| file.is_empty());
     if build.dockerfile.is_none() && build.dockerfile_inline.is_none() {
         build.dockerfile = Some("Dockerfile".to_owned());
     }
-    // After an undefined variable: the builder's default.
-    build.dockerfile.take_if(|file| file.is_empty());
     for (name, value) in &mut build.args {
         if value.is_none() {
             *value = environment.get(name).cloned();

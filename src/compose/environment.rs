@@ -1,21 +1,49 @@
 //! The values of `env_file`, `label_file`, and of secrets and configs that are variables.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use indexmap::IndexMap;
 
 use super::{
     dotenv,
-    load::{env_problem, read_text},
+    node::{Node, Value, members},
     problem::{Problem, Problems},
+    text::{env_problem, read_text},
     types::{EnvFile, Hidden, Project, Service},
 };
 
+/// The values of secrets and configs that are variables, by section and name.
+pub type Values = HashMap<(&'static str, String), String>;
+
+/// Looks up the variables that a merged model names without a value, in the environment of its own files.
+pub fn look_up(model: &mut Node, environment: &IndexMap<String, String>, values: &mut Values) {
+    for service in members(model, "services") {
+        let own = service.get_mut("environment").and_then(Node::as_map_mut);
+        for (name, value) in own.into_iter().flatten().filter(|(_, value)| value.is_null()) {
+            if let Some(text) = environment.get(name) {
+                value.value = Value::Text(text.clone());
+            }
+        }
+    }
+    for section in ["secrets", "configs"] {
+        let objects = model.get(section).and_then(Node::as_map);
+        for (name, object) in objects.into_iter().flatten() {
+            let variable = object.get("environment").and_then(Node::as_text);
+            if let Some(value) = variable.and_then(|variable| environment.get(variable)) {
+                values.insert((section, name.clone()), value.clone());
+            }
+        }
+    }
+}
+
 /// Gives secrets and configs of `environment` their values.
-pub fn resolve_objects(project: &mut Project, environment: &IndexMap<String, String>) {
-    for object in project.secrets.values_mut().chain(project.configs.values_mut()) {
-        let value = object.environment.as_ref().and_then(|name| environment.get(name));
-        object.value = value.map(|value| Hidden(value.clone()));
+pub fn resolve_objects(project: &mut Project, values: &Values) {
+    for (section, objects) in [("secrets", &mut project.secrets), ("configs", &mut project.configs)]
+    {
+        for (name, object) in objects.iter_mut().filter(|(_, object)| object.environment.is_some())
+        {
+            object.value = values.get(&(section, name.clone())).cloned().map(Hidden);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use indexmap::IndexMap;
 
 use super::{
-    load::Loader,
+    loader::Loader,
     merge,
     node::{Map, Node, Value},
     paths::Base,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use super::{
-    load::Loader,
+    loader::Loader,
     merge,
     node::{Map, Node, Value},
     paths::Base,

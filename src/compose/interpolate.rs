@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 use indexmap::IndexMap;
 
 use super::{
-    node::{Node, Value},
+    node::{Mark, Node, Value},
     problem::{Files, Problem, Problems},
     template::{self, TemplateError},
 };
+
+/// Of more undefined variables, the further ones are not told.
+const MOST_WARNINGS: usize = 100;
 
 /// Replaces the variables in a tree; what is not set is warned of, once a variable and file.
 pub fn interpolate(
@@ -32,6 +35,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn visit(&mut self, node: &mut Node) {
+        if node.mark == Mark::Reset {
+            return;
+        }
         let length = self.path.len();
         let at = node.at;
         match &mut node.value {
@@ -62,6 +68,7 @@ impl Walk<'_> {
         let lookup = |name: &str| self.environment.get(name).cloned();
         match template::expand(text, &lookup, &mut undefined) {
             Ok(value) => *text = value,
+            Err(_) if self.problems.is_full() => {}
             Err(error) => {
                 let hint = matches!(error, TemplateError::Invalid(_))
                     .then(|| "a literal $ is written $$".to_owned());
@@ -70,6 +77,9 @@ impl Walk<'_> {
             }
         }
         for name in undefined {
+            if self.warnings.len() >= MOST_WARNINGS {
+                return;
+            }
             let message = format!("the variable `{name}` is not set, an empty text is used");
             let problem = self.files.problem(at, &self.path, message);
             let known =

@@ -68,6 +68,29 @@ pub fn settle(node: &mut Node) {
     }
 }
 
+/// [`settle`] for a model onto which a document has been merged that names these services.
+pub fn settle_model(model: &mut Node, services: &[String]) {
+    let Some(sections) = model.as_map_mut() else { return };
+    sections.retain(|_, node| node.mark != Mark::Reset);
+    for (section, node) in sections {
+        let was = std::mem::take(&mut node.mark);
+        let members = node.as_map_mut().filter(|_| section == "services" && was == Mark::Plain);
+        let Some(members) = members else {
+            settle(node);
+            continue;
+        };
+        for name in services {
+            match members.get_mut(name) {
+                Some(service) if service.mark == Mark::Reset => {
+                    members.shift_remove(name);
+                }
+                Some(service) => settle(service),
+                None => {}
+            }
+        }
+    }
+}
+
 struct Merge<'a> {
     files: &'a Files,
     problems: &'a mut Problems,

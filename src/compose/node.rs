@@ -118,6 +118,16 @@ impl Node {
     }
 }
 
+/// The members of the mapping under a key; none where there is no such.
+pub fn members<'n>(node: &'n mut Node, key: &str) -> impl Iterator<Item = &'n mut Node> {
+    node.get_mut(key).and_then(Node::as_map_mut).into_iter().flat_map(IndexMap::values_mut)
+}
+
+/// The elements of the list under a key; none where there is no such.
+pub fn elements<'n>(node: &'n mut Node, key: &str) -> impl Iterator<Item = &'n mut Node> {
+    node.get_mut(key).and_then(Node::as_list_mut).into_iter().flatten()
+}
+
 /// A float in the fewest digits; an exponent from 1e21 and below 1e-4 on.
 fn float_text(value: f64) -> String {
     let size = value.abs();

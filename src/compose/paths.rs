@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     canonical::clean_path,
-    node::{Node, Value},
+    node::{Node, Value, elements, members},
 };
 
 /// What relative paths and `~` stand for.
@@ -53,17 +53,6 @@ impl Base<'_> {
 fn is_elsewhere(context: &str) -> bool {
     context.contains("://")
         || ["service:", "github.com/", "git@"].iter().any(|start| context.starts_with(start))
-}
-
-fn members<'n>(node: &'n mut Node, key: &str) -> impl Iterator<Item = &'n mut Node> {
-    node.get_mut(key)
-        .and_then(Node::as_map_mut)
-        .into_iter()
-        .flat_map(indexmap::IndexMap::values_mut)
-}
-
-fn elements<'n>(node: &'n mut Node, key: &str) -> impl Iterator<Item = &'n mut Node> {
-    node.get_mut(key).and_then(Node::as_list_mut).into_iter().flatten()
 }
 
 /// Makes the paths of a document in its long form absolute.

@@ -126,11 +126,23 @@ impl fmt::Display for Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
+    /// Adds a problem that is not there yet; of very many, the further ones are only told of.
     pub fn push(&mut self, problem: Problem) {
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
+        if self.is_full() || self.0.contains(&problem) {
+            return;
+        }
+        self.0.push(problem);
+        if self.0.len() == Self::MOST {
+            self.0.push(Problem::of_file(Path::new("…"), "further problems are not shown"));
         }
     }
+
+    /// Whether more problems would not be kept.
+    pub fn is_full(&self) -> bool {
+        self.0.len() > Self::MOST
+    }
+
+    const MOST: usize = 50;
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 use super::{
     de, dotenv as env,
     interpolate::interpolate,
-    load::{self, Options, env_problem, read_text},
+    load::{self, Options},
     node::{Map, Node, Value},
     problem::{Files, Problem, Problems},
+    text::{env_problem, read_text},
     types::Project,
     yaml,
 };

@@ -2,43 +2,50 @@
 
 use indexmap::IndexMap;
 
-use super::node::{Node, Value};
+use super::node::{Node, Value, members};
 
-/// Keeps one element of each name in the lists of a document in its long form.
+/// Keeps one element of each name in the lists of all services of a document in its long form.
 pub fn document(node: &mut Node) {
-    for service in members(node, "services") {
-        for key in ["cap_add", "cap_drop", "dns", "dns_opt", "dns_search"] {
-            named(service, key, before_equals);
-        }
-        for key in ["links", "profiles", "tmpfs"] {
-            named(service, key, before_equals);
-        }
-        for key in
-            ["security_opt", "group_add", "device_cgroup_rules", "external_links", "volumes_from"]
-        {
-            named(service, key, whole);
-        }
-        named(service, "expose", whole);
-        named(service, "env_file", |file| text(file, "path"));
-        named(service, "devices", |device| text(device, "target"));
-        named(service, "volumes", |mount| text(mount, "target"));
-        named(service, "ports", port);
-        named(service, "configs", |mount| file_mount(mount, ""));
-        named(service, "secrets", |mount| file_mount(mount, "/run/secrets"));
-        for attachment in members(service, "networks") {
-            named(attachment, "aliases", before_equals);
-            named(attachment, "link_local_ips", before_equals);
-        }
-        if let Some(build) = service.get_mut("build") {
-            for key in ["tags", "platform", "platforms"] {
-                named(build, key, before_equals);
-            }
+    members(node, "services").for_each(service);
+}
+
+/// Keeps one element of each name in the lists of the named services.
+pub fn services(node: &mut Node, names: &[String]) {
+    for name in names {
+        if let Some(node) = node.get_mut("services").and_then(|services| services.get_mut(name)) {
+            service(node);
         }
     }
 }
 
-fn members<'n>(node: &'n mut Node, key: &str) -> impl Iterator<Item = &'n mut Node> {
-    node.get_mut(key).and_then(Node::as_map_mut).into_iter().flat_map(IndexMap::values_mut)
+fn service(service: &mut Node) {
+    for key in ["cap_add", "cap_drop", "dns", "dns_opt", "dns_search"] {
+        named(service, key, before_equals);
+    }
+    for key in ["links", "profiles", "tmpfs"] {
+        named(service, key, before_equals);
+    }
+    for key in
+        ["security_opt", "group_add", "device_cgroup_rules", "external_links", "volumes_from"]
+    {
+        named(service, key, whole);
+    }
+    named(service, "expose", whole);
+    named(service, "env_file", |file| text(file, "path"));
+    named(service, "devices", |device| text(device, "target"));
+    named(service, "volumes", |mount| text(mount, "target"));
+    named(service, "ports", port);
+    named(service, "configs", |mount| file_mount(mount, ""));
+    named(service, "secrets", |mount| file_mount(mount, "/run/secrets"));
+    for attachment in members(service, "networks") {
+        named(attachment, "aliases", before_equals);
+        named(attachment, "link_local_ips", before_equals);
+    }
+    if let Some(build) = service.get_mut("build") {
+        for key in ["tags", "platform", "platforms"] {
+            named(build, key, before_equals);
+        }
+    }
 }
 
 fn named(node: &mut Node, key: &str, name: impl Fn(&Node) -> Option<String>) {

@@ -18,6 +18,8 @@ pub const MAX_BYTES: usize = 4 << 20;
 const MAX_DEPTH: usize = 100;
 /// How many nodes aliases may add to one file.
 const MAX_ALIASED: usize = 100_000;
+/// How many nodes a file may have.
+const MAX_NODES: usize = 300_000;
 
 /// The documents of a file that is already in `files`; empty documents are left out.
 pub fn parse(files: &Files, file: u32, text: &str) -> Result<Vec<Node>, Problems> {
@@ -66,6 +68,7 @@ struct Builder {
     /// Finished anchors with their number of nodes.
     anchors: HashMap<usize, (Node, usize)>,
     aliased: usize,
+    nodes: usize,
 }
 
 impl Builder {
@@ -137,6 +140,10 @@ impl Builder {
         size: usize,
         is_merge_key: bool,
     ) -> Result<(), Wrong> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(Wrong(node.at, format!("there are more than {MAX_NODES} values")));
+        }
         if anchor > 0 {
             self.anchors.insert(anchor, (node.clone(), size));
         }

@@ -39,7 +39,8 @@ pub struct Project {
     pub file: ProjectFile,
     pub environment: EnvironmentFile,
     pub names: Names,
-    /// What files of the project see: the process's variables over the environment's files over its credentials.
+    /// What files of the project see: the process's variables over the environment's files over its credentials over
+    /// the `.env` beside the project file.
     pub variables: IndexMap<String, String>,
     /// What the credentials file holds.
     pub credentials: IndexMap<String, String>,
@@ -58,7 +59,7 @@ impl Project {
             .find(|path| path.is_file())
             .ok_or_else(|| ConfigError::NoProject { start: start.to_owned() })?;
         let root = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let environments = environments(&path)?;
+        let environments = environments(&path, shell)?;
         let name = match environment {
             None => environments.keys().next().cloned().unwrap_or_else(|| "devlocal".to_owned()),
             Some(name) if environments.contains_key(name) => name.to_owned(),
@@ -80,7 +81,7 @@ impl Project {
             }
         };
 
-        let mut variables = IndexMap::new();
+        let mut variables = dotenv_of(&root)?;
         let credentials_file = credentials_file(&root, &name);
         let credentials = if credentials_file.is_file() {
             compose::dotenv(&credentials_file, &IndexMap::new())?
@@ -163,12 +164,21 @@ impl Project {
         variables: &IndexMap<String, String>,
     ) -> Result<compose::Project, ConfigError> {
         let folder = files.first().and_then(|file| file.parent()).unwrap_or(&self.root);
+        let mut seen = dotenv_of(folder)?;
+        seen.extend(variables.clone());
+        let named = seen.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
+        let profiles: Vec<String> = named
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .chain(self.file.app.profiles.iter().cloned())
+            .collect();
         Ok(compose::load(&compose::Source {
             files,
             project_dir: folder,
             project_name: name,
-            environment: variables,
-            profiles: &self.file.app.profiles,
+            environment: &seen,
+            profiles: &profiles,
         })?)
     }
 
@@ -177,12 +187,18 @@ impl Project {
     }
 }
 
+/// The variables of a folder's `.env`, as Compose reads it; none where there is no such file.
+fn dotenv_of(folder: &Path) -> Result<IndexMap<String, String>, ConfigError> {
+    let path = folder.join(".env");
+    if path.is_file() { Ok(compose::dotenv(&path, &IndexMap::new())?) } else { Ok(IndexMap::new()) }
+}
+
 fn credentials_file(root: &Path, environment: &str) -> PathBuf {
     root.join(".envctl").join(format!("{environment}.credentials"))
 }
 
 /// The environments and their variable files: read ahead of the rest, which is interpolated with what they say.
-fn environments(path: &Path) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigError> {
+fn environments(path: &Path, shell: &Shell) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigError> {
     #[derive(serde::Deserialize)]
     struct Ahead {
         #[serde(default)]
@@ -194,9 +210,14 @@ fn environments(path: &Path) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigErr
         env_file: Vec<PathBuf>,
     }
     let text = files::read_text(path)?;
-    // What is wrong here is said by the full reading, with its place.
-    let ahead: Ahead =
-        serde_yaml::from_str(&text).unwrap_or(Ahead { environments: IndexMap::new() });
+    let ahead: Ahead = match serde_yaml::from_str(&text) {
+        Ok(ahead) => ahead,
+        Err(_) => {
+            // What is wrong is said by the full reading, with its place.
+            compose::read::<ProjectFile>(path, &shell.0)?;
+            Ahead { environments: IndexMap::new() }
+        }
+    };
     Ok(ahead
         .environments
         .into_iter()

@@ -1,6 +1,6 @@
 //! The process's environment, read once.
 
-use std::path::PathBuf;
+use std::{os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use indexmap::IndexMap;
 
@@ -51,11 +51,13 @@ impl Shell {
         self.get("CI_COMMIT_SHA").or_else(|| self.get("GITHUB_SHA"))
     }
 
-    pub fn user(&self) -> &str {
-        self.get("GITLAB_USER_LOGIN")
-            .or_else(|| self.get("GITHUB_ACTOR"))
-            .or_else(|| self.get("USER"))
-            .or_else(|| self.get("LOGNAME"))
-            .unwrap_or("unknown")
+    /// Who runs this: the one that CI names, else the login, else the number of the user.
+    pub fn user(&self) -> String {
+        let named = ["GITLAB_USER_LOGIN", "GITHUB_ACTOR", "USER", "LOGNAME"];
+        if let Some(name) = named.into_iter().find_map(|name| self.get(name)) {
+            return name.to_owned();
+        }
+        let id = std::fs::metadata("/proc/self").map(|own| own.uid()).unwrap_or_default();
+        if id == 0 { "root".to_owned() } else { format!("uid {id}") }
     }
 }

@@ -114,7 +114,7 @@ pub async fn durable_status(
                 volumes: vec![],
                 created: 0,
             }),
-            Some(found) if found.label(labels::SPEC_HASH) != Some(&spec.hash()) => {
+            Some(found) if !plan::desired::is_of(found, spec) => {
                 differences.push(Difference {
                     service: service.key.clone(),
                     container: spec.name.clone(),

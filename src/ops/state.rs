@@ -1,5 +1,7 @@
 //! Routing and history of an environment, wherever the proxy is: running, stopped or gone.
 
+use std::path::Path;
+
 use super::{OpsError, Session, lock};
 use crate::{
     engine::EngineError,
@@ -94,7 +96,7 @@ pub async fn changes(session: &Session<'_>, observed: &Observed) -> Result<Vec<C
         .await?;
         let mut values = vec![];
         for (file, bytes) in files.unwrap_or_default() {
-            if file.ends_with(".json") {
+            if Path::new(&file).extension().is_some_and(|end| end == "json") {
                 let value = serde_json::from_slice(&bytes);
                 values.push(
                     value.map_err(|error| wrong(session, format!("{HISTORY}/{file}: {error}")))?,

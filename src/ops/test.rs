@@ -88,9 +88,9 @@ async fn ask(check: &Check, url: &str) -> CheckResult {
 
 async fn look(check: &Check, url: &str) -> Result<(), String> {
     let client = client(check.timeout)?;
-    let answer = client.get(url).send().await.map_err(deepest)?;
+    let answer = client.get(url).send().await.map_err(|error| deepest(&error))?;
     let status = answer.status().as_u16();
-    let body = answer.text().await.map_err(deepest)?;
+    let body = answer.text().await.map_err(|error| deepest(&error))?;
     if status != check.status {
         let start: String = body.chars().take(200).collect();
         return Err(format!("status {status} instead of {}: {}", check.status, start.trim()));
@@ -113,12 +113,12 @@ fn client(limit: Duration) -> Result<reqwest::Client, String> {
         .tls_danger_accept_invalid_certs(true)
         .no_proxy()
         .build()
-        .map_err(deepest)
+        .map_err(|error| deepest(&error))
 }
 
 /// The innermost cause says what went wrong; the outer ones only where.
-fn deepest(error: reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = &error;
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }

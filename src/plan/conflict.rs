@@ -25,25 +25,32 @@ pub enum Conflict {
 /// Whose a thing is, for people: by its labels.
 fn owner(labels: &std::collections::BTreeMap<String, String>) -> String {
     match (labels.get(labels::PROJECT), labels.get(labels::compose::PROJECT)) {
-        (Some(project), _) => format!("of the envctl project `{project}`"),
+        (Some(project), _) => {
+            let or_none = |key: &str| labels.get(key).map_or("?", String::as_str);
+            let (environment, layer) = (or_none(labels::ENVIRONMENT), or_none(labels::LAYER));
+            format!("of the envctl project `{project}`, {environment}, {layer}")
+        }
         (None, Some(project)) => format!("of the Compose project `{project}`"),
         (None, None) => "it carries no label of an owner".to_owned(),
     }
 }
 
-fn is_ours(found: &std::collections::BTreeMap<String, String>, names: &Names) -> bool {
+/// Whether the labels are those of this environment's layer: a name of one layer's never leads to another's thing.
+fn is_ours(found: &std::collections::BTreeMap<String, String>, names: &Names, layer: &str) -> bool {
     found.get(labels::PROJECT) == Some(&names.project)
         && found.get(labels::ENVIRONMENT) == Some(&names.environment)
+        && found.get(labels::LAYER).map(String::as_str) == Some(layer)
 }
 
-/// The container of that name, if it is there; one that is not this environment's is a conflict.
+/// The container of that name, if it is there; one that is not of this layer of this environment is a conflict.
 pub(super) fn own_container<'a>(
     observed: &'a Observed,
     names: &Names,
+    layer: &str,
     name: &str,
 ) -> Result<Option<&'a Container>, Conflict> {
     match observed.container(name) {
-        Some(found) if !is_ours(&found.labels, names) => Err(Conflict::NotOurs {
+        Some(found) if !is_ours(&found.labels, names, layer) => Err(Conflict::NotOurs {
             kind: "container",
             name: name.to_owned(),
             owner: owner(&found.labels),
@@ -56,10 +63,11 @@ pub(super) fn own_container<'a>(
 pub(super) fn own_network<'a>(
     observed: &'a Observed,
     names: &Names,
+    layer: &str,
     name: &str,
 ) -> Result<Option<&'a crate::model::Network>, Conflict> {
     match observed.network(name) {
-        Some(found) if !is_ours(&found.labels, names) => Err(Conflict::NotOurs {
+        Some(found) if !is_ours(&found.labels, names, layer) => Err(Conflict::NotOurs {
             kind: "network",
             name: name.to_owned(),
             owner: owner(&found.labels),
@@ -71,10 +79,11 @@ pub(super) fn own_network<'a>(
 pub(super) fn own_volume<'a>(
     observed: &'a Observed,
     names: &Names,
+    layer: &str,
     name: &str,
 ) -> Result<Option<&'a crate::model::Volume>, Conflict> {
     match observed.volume(name) {
-        Some(found) if !is_ours(&found.labels, names) => Err(Conflict::NotOurs {
+        Some(found) if !is_ours(&found.labels, names, layer) => Err(Conflict::NotOurs {
             kind: "volume",
             name: name.to_owned(),
             owner: owner(&found.labels),

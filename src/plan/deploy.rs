@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Action, Conflict, Id, ImageJob, Plan, conflict,
-    desired::{App, Proxy, Role},
+    desired::{App, Proxy, Role, is_of},
     proxy,
     stack::{self, Before, Need},
 };
@@ -40,7 +40,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     }
     conflict::external(observed, names, &app.external)?;
     for spec in app.services.iter().flat_map(|service| &service.replicas) {
-        conflict::own_container(observed, names, &spec.name)?;
+        conflict::own_container(observed, names, "app", &spec.name)?;
     }
 
     let mut plan = Plan::default();
@@ -54,11 +54,11 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     )?;
     let mut before = Before { proxy, ..Before::default() };
     before.images = stack::images(&mut plan, app.services.iter(), input.images);
-    let cleared = clear(&mut plan, input, proxy, live);
+    let cleared = clear(&mut plan, input, proxy, &before.images, live);
     before.removed.clone_from(&cleared.containers);
 
     for network in &app.networks {
-        let found = conflict::own_network(observed, names, &network.name)?;
+        let found = conflict::own_network(observed, names, "app", &network.name)?;
         let hash = found.and_then(|found| found.labels.get(labels::SPEC_HASH));
         if found.is_some() && hash == network.labels.get(labels::SPEC_HASH) {
             continue;
@@ -83,7 +83,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     }
     for volume in &app.volumes {
         let mut after: Vec<Id> = vec![];
-        if conflict::own_volume(observed, names, &volume.name)?.is_some() {
+        if conflict::own_volume(observed, names, "app", &volume.name)?.is_some() {
             if live {
                 continue;
             }
@@ -139,10 +139,17 @@ struct Cleared {
 }
 
 /// Removes what is left of the color's last release, once nothing is open on it any more.
-fn clear(plan: &mut Plan, input: &Deploy<'_>, proxy: Option<Id>, live: bool) -> Cleared {
+fn clear(
+    plan: &mut Plan,
+    input: &Deploy<'_>,
+    proxy: Option<Id>,
+    images: &BTreeMap<String, Id>,
+    live: bool,
+) -> Cleared {
     let color = input.app.color;
     let old: Vec<&Container> = of_color(input.observed, input.names, color.as_str());
-    let mut after: Vec<Id> = proxy.into_iter().collect();
+    // Not before the images are there: a failed build leaves the last release standing.
+    let mut after: Vec<Id> = proxy.into_iter().chain(images.values().copied()).collect();
     if !live && input.routing.stacks.contains_key(&color) {
         let wait_ms = u64::try_from(input.drain.as_millis()).unwrap_or(u64::MAX);
         let drained = plan.push(
@@ -158,7 +165,6 @@ fn clear(plan: &mut Plan, input: &Deploy<'_>, proxy: Option<Id>, live: bool) -> 
             "it is replaced",
         )];
     }
-    // The new stack is brought up only when the images are there: a failed build leaves the old one standing.
     let mut containers = BTreeMap::new();
     for container in old {
         let stop = container.is_running().then(|| {
@@ -191,14 +197,16 @@ pub(super) fn of_color<'a>(
         .containers
         .iter()
         .filter(|container| {
-            container.belongs_to(names) && container.label(labels::COLOR) == Some(color)
+            container.belongs_to(names)
+                && container.label(labels::LAYER) == Some("app")
+                && container.label(labels::COLOR) == Some(color)
         })
         .collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
 
-/// Whether a color runs exactly this stack: nothing to deploy then.
+/// Whether the live color runs exactly this stack, workers included: nothing to deploy then.
 pub fn is_up_to_date(
     names: &Names,
     app: &App,
@@ -213,11 +221,11 @@ pub fn is_up_to_date(
         && wanted.iter().all(|(service, spec)| {
             let same = |container: &&&Container| {
                 container.name == spec.name
-                    && container.label(labels::SPEC_HASH) == Some(&spec.hash())
+                    && is_of(container, spec)
                     && images.get(&spec.image).is_none_or(|image| image.id == container.image_id)
             };
             found.iter().find(same).is_some_and(|container| match service.role {
-                Role::Main => container.is_running(),
+                Role::Main | Role::Worker => container.is_running(),
                 _ => true,
             })
         })

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Conflict, Plan, conflict,
-    desired::{Durable, Service},
+    Action, Conflict, Id, Plan, conflict,
+    desired::{Durable, Service, is_of},
     stack::{self, Before, Need},
 };
-use crate::model::{Container, Health, Image, Names, Observed, State, labels};
+use crate::model::{Container, Health, Image, Names, Observed, State};
 
 /// A durable service whose definition is another than that of its container.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -31,52 +31,37 @@ pub fn durable_up(
     let mut before = Before::default();
     conflict::external(observed, names, &desired.external)?;
 
-    let mut new_networks = vec![];
+    let mut missing = vec![];
     for network in &desired.networks {
-        if conflict::own_network(observed, names, &network.name)?.is_none() {
-            new_networks.push(network.name.as_str());
-            before.places.push(plan.push(
-                [],
-                Action::CreateNetwork(Box::new(network.clone())),
-                format!("create network {}", network.name),
-                "not found",
-            ));
+        if conflict::own_network(observed, names, "durable", &network.name)?.is_none() {
+            missing.push(network);
         }
     }
-    for volume in &desired.volumes {
-        if conflict::own_volume(observed, names, &volume.name)?.is_none() {
-            before.places.push(plan.push(
-                [],
-                Action::CreateVolume(Box::new(volume.clone())),
-                format!("create volume {}", volume.name),
-                "not found",
-            ));
-        }
-    }
-
     let mut needs: BTreeMap<&str, (Need, String)> = BTreeMap::new();
     for service in &desired.services {
         let spec = &service.replicas[0];
-        let found = conflict::own_container(observed, names, &spec.name)?;
+        let found = conflict::own_container(observed, names, "durable", &spec.name)?;
         let need = match found {
             None => (Need::Create, "not found".to_owned()),
             Some(found) if changed(service, found) && apply => {
                 (Need::Create, "its definition changed".to_owned())
             }
             Some(found)
-                if spec.networks.iter().any(|a| new_networks.contains(&a.network.as_str())) =>
+                if spec.networks.iter().any(|a| missing.iter().any(|m| m.name == a.network)) =>
             {
                 differences.extend(difference(service, found, apply));
                 (Need::Create, "its network was gone".to_owned())
+            }
+            Some(found) if matches!(found.state, State::Dead | State::Removing) => {
+                (Need::Create, "its removal was broken off".to_owned())
             }
             Some(found) => {
                 differences.extend(difference(service, found, apply));
                 as_found(service, found)
             }
         };
-        if matches!(need.0, Need::Create | Need::Start)
-            && found.is_none_or(|found| !found.is_running())
-        {
+        // Also where it runs: it is not stopped for a definition that cannot hold.
+        if matches!(need.0, Need::Create | Need::Start) {
             conflict::ports(observed, &spec.name, &spec.ports)?;
         }
         needs.insert(&service.key, need);
@@ -107,6 +92,38 @@ pub fn durable_up(
         );
         before.removed.insert(spec.name.clone(), remove);
     }
+    for service in desired.services.iter().filter(|s| needs[s.key.as_str()].0 == Need::Start) {
+        let spec = &service.replicas[0];
+        if observed.container(&spec.name).is_some_and(|found| found.state == State::Paused) {
+            let stop = plan.push(
+                [],
+                Action::Stop(spec.name.clone()),
+                format!("stop {}", service.key),
+                "it is paused",
+            );
+            before.removed.insert(spec.name.clone(), stop);
+        }
+    }
+    // After the removals: a container that was made on the old network would never start on a new one of the same name.
+    for network in missing {
+        let removed: Vec<Id> = before.removed.values().copied().collect();
+        before.places.push(plan.push(
+            removed,
+            Action::CreateNetwork(Box::new(network.clone())),
+            format!("create network {}", network.name),
+            "not found",
+        ));
+    }
+    for volume in &desired.volumes {
+        if conflict::own_volume(observed, names, "durable", &volume.name)?.is_none() {
+            before.places.push(plan.push(
+                [],
+                Action::CreateVolume(Box::new(volume.clone())),
+                format!("create volume {}", volume.name),
+                "not found",
+            ));
+        }
+    }
     stack::services(&mut plan, &desired.services, "", &before, &|service| {
         needs[service.key.as_str()].clone()
     });
@@ -114,7 +131,7 @@ pub fn durable_up(
 }
 
 fn changed(service: &Service, found: &Container) -> bool {
-    found.label(labels::SPEC_HASH) != Some(&service.replicas[0].hash())
+    !is_of(found, &service.replicas[0])
 }
 
 fn difference(service: &Service, found: &Container, apply: bool) -> Option<Difference> {
@@ -126,9 +143,10 @@ fn as_found(service: &Service, found: &Container) -> (Need, String) {
     match found.state {
         State::Running { health: Some(Health::Starting | Health::Unhealthy) }
         | State::Restarting => (Need::Wait, String::new()),
-        State::Running { .. } | State::Removing => (Need::Nothing, String::new()),
+        State::Running { .. } => (Need::Nothing, String::new()),
         State::Created => (Need::Start, "never started".to_owned()),
-        State::Paused | State::Exited { .. } | State::Dead => {
+        State::Paused => (Need::Start, "it is paused".to_owned()),
+        State::Exited { .. } | State::Dead | State::Removing => {
             (Need::Start, format!("{} is stopped", service.key))
         }
     }

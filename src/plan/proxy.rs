@@ -3,12 +3,16 @@
 use super::{Action, Conflict, Id, ImageJob, Plan, conflict, desired::Proxy};
 use crate::model::{Names, Observed, labels};
 
-/// Whether the proxy's container is there as it shall be: its image is not needed then.
+/// Whether the proxy's container is there as it shall be: its image is not needed then. One whose network or volume is
+/// gone would not start, also on a new one of the same name.
 pub fn proxy_is_current(desired: &Proxy, observed: &Observed) -> bool {
-    observed.container(&desired.spec.name).is_some_and(|found| {
-        found.label(labels::SPEC_HASH)
-            == desired.spec.labels.get(labels::SPEC_HASH).map(String::as_str)
-    })
+    let places = observed.network(&desired.network.name).is_some()
+        && desired.volumes.iter().all(|volume| observed.volume(&volume.name).is_some());
+    places
+        && observed.container(&desired.spec.name).is_some_and(|found| {
+            found.label(labels::SPEC_HASH)
+                == desired.spec.labels.get(labels::SPEC_HASH).map(String::as_str)
+        })
 }
 
 /// Adds the steps after which the proxy runs (or, with `start` false, merely is there: a home for lock, history and
@@ -21,33 +25,22 @@ pub(super) fn proxy(
     image_is_there: bool,
     observed: &Observed,
 ) -> Result<Option<Id>, Conflict> {
-    let found = conflict::own_container(observed, names, &desired.spec.name)?;
-    let mut before = vec![];
-    if conflict::own_network(observed, names, &desired.network.name)?.is_none() {
-        before.push(plan.push(
-            [],
-            Action::CreateNetwork(Box::new(desired.network.clone())),
-            format!("create network {}", desired.network.name),
-            "not found",
-        ));
-    }
-    for volume in &desired.volumes {
-        if observed.volume(&volume.name).is_none() {
-            before.push(plan.push(
-                [],
-                Action::CreateVolume(Box::new(volume.clone())),
-                format!("create volume {}", volume.name),
-                "not found",
-            ));
-        }
-    }
-    let current = proxy_is_current(desired, observed) && before.is_empty();
+    let found = conflict::own_container(observed, names, "proxy", &desired.spec.name)?;
+    let network = conflict::own_network(observed, names, "proxy", &desired.network.name)?;
+    let current = proxy_is_current(desired, observed);
     if current && found.is_some_and(crate::model::Container::is_running) {
         return Ok(None);
     }
     conflict::ports(observed, &desired.spec.name, &desired.spec.ports)?;
+    let volumes: Vec<_> =
+        desired.volumes.iter().filter(|volume| observed.volume(&volume.name).is_none()).collect();
+    let mut before = vec![];
     if !current && let Some(image) = image {
-        let reason = if found.is_some() { "its ports or settings changed" } else { "not found" };
+        let reason = match found {
+            None => "not found",
+            Some(_) if network.is_none() || !volumes.is_empty() => "what it stands on is gone",
+            Some(_) => "its ports or settings changed",
+        };
         if !image_is_there {
             before.push(plan.push(
                 [],
@@ -69,6 +62,24 @@ pub(super) fn proxy(
                 "remove the proxy's container",
                 reason,
             )];
+        }
+        // After the removal: the old container would never start on a new network of the same name.
+        let removed = if found.is_some() { before.clone() } else { vec![] };
+        if network.is_none() {
+            before.push(plan.push(
+                removed.clone(),
+                Action::CreateNetwork(Box::new(desired.network.clone())),
+                format!("create network {}", desired.network.name),
+                "not found",
+            ));
+        }
+        for volume in volumes {
+            before.push(plan.push(
+                removed.clone(),
+                Action::CreateVolume(Box::new(volume.clone())),
+                format!("create volume {}", volume.name),
+                "not found",
+            ));
         }
         let mut spec = desired.spec.clone();
         spec.image.clone_from(&image.tag);

@@ -15,7 +15,7 @@ pub(super) struct Before {
     pub images: BTreeMap<String, Id>,
     /// Networks and volumes.
     pub places: Vec<Id>,
-    /// The removal of what had the container's name.
+    /// The removal of what had the container's name, or the stop of what is started anew.
     pub removed: BTreeMap<String, Id>,
     /// The proxy, for services that it is to reach.
     pub proxy: Option<Id>,
@@ -58,7 +58,7 @@ pub(super) fn images<'a>(
     steps
 }
 
-/// Adds the steps of all services; returns those after which everything that shall run is ready.
+/// Adds the steps of all services; returns those after which everything that shall run is ready, and the rest is made.
 ///
 /// `label` is put before a service's key for people (`green/`), `need` says what a service's containers need and why.
 pub(super) fn services(
@@ -95,10 +95,13 @@ pub(super) fn services(
                 ));
             }
             if !runs {
+                // It is not started with the stack, but the stack is not whole without it.
+                ready.entry(&service.key).or_default().extend(last);
                 continue;
             }
             if matches!(what, Need::Create | Need::Start) {
-                let mut after: Vec<Id> = last.into_iter().collect();
+                let stopped = before.removed.get(&spec.name).filter(|_| what == Need::Start);
+                let mut after: Vec<Id> = last.into_iter().chain(stopped.copied()).collect();
                 let mut why = BTreeSet::new();
                 for (other, condition) in &service.depends_on {
                     let steps = match condition {

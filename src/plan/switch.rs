@@ -1,7 +1,7 @@
 //! `switch` and `rollback`: the traffic moves to a color that stands.
 
 use super::{Action, Conflict, Id, Plan, Until, Wait, deploy::of_color};
-use crate::model::{Color, Container, Names, Observed, Routing, control::Request, labels};
+use crate::model::{Color, Container, Names, Observed, Routing, State, control::Request, labels};
 
 /// What a switch is planned from: what the engine and the proxy show, no files.
 #[derive(Debug)]
@@ -18,16 +18,15 @@ pub struct Switch<'a> {
     pub wait: std::time::Duration,
 }
 
-/// Plans a switch; empty when the color is live already. Hooks run before it, with the old color still live. The old
+/// Plans a switch. When the color is live already, only workers are left to move, which an earlier switch that was broken
+/// off may not have done. Hooks run before it, with the old color still live. The old
 /// color's workers stop after it, and only then the new one's start: never two colors' workers at once.
 pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     let Switch { names, to, observed, routing, .. } = *input;
     let stack = routing.stacks.get(&to).ok_or(Conflict::NoRelease { color: to })?;
     let mut plan = Plan::default();
-    if routing.live == Some(to) {
-        return Ok(plan);
-    }
-    if input.tested && !input.force {
+    let already = routing.live == Some(to);
+    if !already && input.tested && !input.force {
         let release = stack.release.clone();
         match stack.tests.as_ref().and_then(|tests| tests["passed"].as_bool()) {
             Some(true) => {}
@@ -45,7 +44,9 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     };
 
     let mut after: Vec<Id> = vec![];
-    for hook in of_role(to, "hook") {
+    // Once for each release: a color that served before takes the traffic back at once.
+    let to_run = |hook: &&Container| !already && hook.state != State::Exited { code: 0 };
+    for hook in of_role(to, "hook").into_iter().filter(to_run) {
         let shown = service(hook, to);
         let start = plan.push(
             after,
@@ -67,16 +68,18 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
         )];
     }
     let from = routing.live.map_or_else(|| "nothing".to_owned(), |live| live.to_string());
-    let switched = plan.push(
-        after,
-        Action::Tell(Box::new(Request::Switch { to, health: true })),
-        format!("switch all routes from {from} to {to}"),
-        format!("release {}", stack.release),
-    );
-    let mut stopped = vec![switched];
+    let switched = (!already).then(|| {
+        plan.push(
+            after,
+            Action::Tell(Box::new(Request::Switch { to, health: true })),
+            format!("switch all routes from {from} to {to}"),
+            format!("release {}", stack.release),
+        )
+    });
+    let mut stopped: Vec<Id> = switched.into_iter().collect();
     for worker in of_role(to.other(), "worker").into_iter().filter(|worker| worker.is_running()) {
         stopped.push(plan.push(
-            [switched],
+            switched,
             Action::Stop(worker.name.clone()),
             format!("stop {}", service(worker, to.other())),
             format!("{} is no longer live", to.other()),

@@ -25,11 +25,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    client::{Client, Verdict, Watched},
+    client::{Client, Verdict},
     link::BUFFER,
     request,
     snapshot::Shared,
     tcp,
+    watched::Watched,
 };
 use crate::model::Listener;
 
@@ -95,23 +96,27 @@ fn is_of_the_peer(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
+/// Serves one connection. Each kind is boxed, so that a task is as big as its kind needs and not as the biggest.
 async fn connection(stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
-    let Some(tls) = &place.tls else {
-        if place.listener.tcp {
-            tcp::serve(stream, place).await;
-        } else {
-            http1(stream, Client::new(&place, peer, false)).await;
-        }
-        return;
-    };
-    let limit = place.shared.limits.handshake_time;
-    let Ok(Ok(stream)) = timeout(limit, tls.accept(stream)).await else { return };
-    if place.listener.tcp {
-        tcp::serve(stream, place).await;
-    } else if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        http2(stream, Client::new(&place, peer, true)).await;
+    if place.tls.is_some() {
+        Box::pin(encrypted(stream, peer, place)).await;
+    } else if place.listener.tcp {
+        Box::pin(tcp::serve(stream, place)).await;
     } else {
-        http1(stream, Client::new(&place, peer, false)).await;
+        Box::pin(http1(stream, Client::new(&place, peer, false))).await;
+    }
+}
+
+async fn encrypted(stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
+    let Some(tls) = &place.tls else { return };
+    let limit = place.shared.limits.handshake_time;
+    let Ok(Ok(stream)) = Box::pin(timeout(limit, tls.accept(stream))).await else { return };
+    if place.listener.tcp {
+        Box::pin(tcp::serve(stream, place)).await;
+    } else if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        Box::pin(http2(stream, Client::new(&place, peer, true))).await;
+    } else {
+        Box::pin(http1(stream, Client::new(&place, peer, false))).await;
     }
 }
 

@@ -1,21 +1,16 @@
 //! A client's connection: who it is, and whether it still does something.
 
 use std::{
-    cell::RefCell,
-    io::IoSlice,
     net::SocketAddr,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll},
 };
 
 use http::HeaderValue;
-use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
-use super::{accept::Place, framing::Framing, link::BUFFER};
+use super::accept::Place;
 
 /// One client's connection on one listener.
 pub(super) struct Client {
@@ -83,6 +78,16 @@ impl Client {
         !self.http2 && self.refused.load(Relaxed) == self.begun.load(Relaxed)
     }
 
+    /// Says that a head must be refused.
+    pub fn refuse(&self, head: u64) {
+        self.refused.store(head, Relaxed);
+    }
+
+    /// Whether there is a head that must be refused.
+    pub fn is_refused(&self) -> bool {
+        self.refused.load(Relaxed) > 0
+    }
+
     pub fn wants_body(&self, wants: bool) {
         self.wants_body.store(wants, Relaxed);
     }
@@ -106,7 +111,7 @@ impl Client {
         self.place.shared.clock.now()
     }
 
-    fn read(&self) {
+    pub fn read(&self) {
         let now = self.now();
         self.moved.store(now, Relaxed);
         if !self.http2 && self.active.load(Relaxed) == 0 && !self.head.swap(true, Relaxed) {
@@ -114,7 +119,7 @@ impl Client {
         }
     }
 
-    fn wrote(&self, done: bool) {
+    pub fn wrote(&self, done: bool) {
         self.wants_write.store(!done, Relaxed);
         if done {
             self.moved.store(self.now(), Relaxed);
@@ -131,101 +136,5 @@ impl Drop for Active {
     fn drop(&mut self) {
         self.client.changed.store(self.client.now(), Relaxed);
         self.client.active.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A client's byte stream, which notes when something moves on it.
-pub(super) struct Watched<I> {
-    io: I,
-    client: Arc<Client>,
-    framing: Option<Framing>,
-}
-
-thread_local! {
-    /// Where bytes are looked at before they are passed on.
-    static LOOK: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
-}
-
-impl<I> Watched<I> {
-    pub fn new(io: I, client: &Arc<Client>) -> Self {
-        let framing = (!client.http2).then(Framing::default);
-        Self { io, client: Arc::clone(client), framing }
-    }
-}
-
-impl<I: Read + Unpin> Watched<I> {
-    /// Reads and follows the framing. What is looked at is copied once more; only heads and uploads pay for it.
-    fn poll_look(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        LOOK.with_borrow_mut(|look| {
-            let room = buf.remaining().min(look.len());
-            let mut read = ReadBuf::new(&mut look[..room]);
-            let result = Pin::new(&mut self.io).poll_read(cx, read.unfilled());
-            if let (Poll::Ready(Ok(())), Some(framing)) = (&result, &mut self.framing) {
-                if let Some(head) = framing.read(read.filled()) {
-                    self.client.refused.store(head, Relaxed);
-                }
-                if !framing.follows() {
-                    self.framing = None;
-                }
-                buf.put_slice(read.filled());
-            }
-            result
-        })
-    }
-}
-
-impl<I: Read + Unpin> Read for Watched<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let result = if self.framing.is_some() {
-            self.poll_look(cx, buf)
-        } else {
-            Pin::new(&mut self.io).poll_read(cx, buf)
-        };
-        if result.is_ready() {
-            self.client.read();
-        }
-        result
-    }
-}
-
-impl<I: Write + Unpin> Write for Watched<I> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        let result = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.client.wrote(result.is_ready());
-        result
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.client.wrote(result.is_ready());
-        result
     }
 }

@@ -67,6 +67,11 @@ impl Framing {
         self.state != State::Lost
     }
 
+    /// Whether a body has begun and not ended.
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.state, State::Body(_) | State::Chunk(_))
+    }
+
     /// Takes what was read; returns the number of the head that must be refused, counted from one.
     pub fn read(&mut self, mut bytes: &[u8]) -> Option<u64> {
         while !bytes.is_empty() {

@@ -32,6 +32,7 @@ mod tests;
 mod tls;
 mod tunnel;
 mod upload;
+mod watched;
 
 pub use ctl::ctl;
 pub use error::ProxyError;

@@ -4,6 +4,7 @@ use std::{sync::Arc, task::Poll};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
+use tokio::time::timeout;
 
 use super::{
     client::{Active, Client},
@@ -37,18 +38,15 @@ pub(super) async fn handle(
         Err(why) => return Page::no_way(&why).answer(html, None, active),
     };
     let color = way.color;
-    let limit = shared.limits.answer_time;
-    let name = client.is_http2().then(|| way.target.name());
-    let exchange = exchange(&client, request, way, active);
-    let result = match name {
+    let result = if client.is_http2() {
+        let (limit, name) = (shared.limits.answer_time, way.target.name());
+        // Boxed: what only HTTP/2 needs must not make every request bigger.
+        let exchange = Box::pin(timeout(limit, exchange(&client, request, way, active)));
+        let late = |_| (Page::new(StatusCode::GATEWAY_TIMEOUT, too_slow(&name)), client.begin());
+        exchange.await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+    } else {
         // A request of HTTP/1 is polled whenever its connection is, which is often enough to see its time pass.
-        None => exchange.await,
-        Some(name) => match tokio::time::timeout(limit, exchange).await {
-            Ok(result) => result,
-            Err(_) => {
-                Err((Page::new(StatusCode::GATEWAY_TIMEOUT, too_slow(&name)), client.begin()))
-            }
-        },
+        exchange(&client, request, way, active).await
     };
     match result {
         Ok(mut response) => {

@@ -22,6 +22,7 @@ pub fn expand(node: &mut Node, path: &str, context: &mut Context) {
             _ => {
                 let message = format!("expected a port, found {}", entry.describe());
                 context.wrong(&entry, &format!("{path}[{index}]"), message);
+                ports.push(entry);
                 continue;
             }
         };
@@ -30,6 +31,8 @@ pub fn expand(node: &mut Node, path: &str, context: &mut Context) {
             Err(cause) => {
                 let message = format!("`{text}` is no port: {cause}");
                 context.wrong(&entry, &format!("{path}[{index}]"), message);
+                // It stays, so that those after it keep their index.
+                ports.push(entry);
             }
         }
     }

@@ -71,7 +71,7 @@ impl Instance {
         let checks = self.spec.healthcheck.as_ref().is_some_and(|check| check.test != Test::None);
         let state = match &self.state {
             State::Running { .. } => State::Running { health: checks.then_some(Health::Starting) },
-            other => other.clone(),
+            other => *other,
         };
         Container {
             id: self.id.clone(),

@@ -285,7 +285,7 @@ async fn faults_strike_where_they_are_told_to() {
         engine.have_image("a:1");
         engine
     };
-    let state = |engine: &Memory| engine.seen().containers.first().map(|it| it.state.clone());
+    let state = |engine: &Memory| engine.seen().containers.first().map(|it| it.state);
     let running = Some(State::Running { health: None });
 
     let failing = engine();

@@ -107,9 +107,8 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
                 key,
                 number,
                 own,
-                source.paths,
             );
-            spec.sealed()
+            service::sealed(spec, source.paths)
         });
         let depends_on = own
             .depends_on

@@ -121,12 +121,17 @@ pub fn durable(
                         name
                     }
                 };
-                let attachment: Attachment =
-                    service::attachment(name, attachment, vec![key.clone()]);
+                let mut aliases = vec![key.clone()];
+                if only.is_some() {
+                    // What it is called on its networks in the app's files, it is called on this one.
+                    let own = own.networks.values().flat_map(|attachment| &attachment.aliases);
+                    aliases.extend(own.cloned());
+                }
+                let attachment: Attachment = service::attachment(name, attachment, aliases);
                 spec.networks.push(attachment);
             }
         }
-        service::compose_labels(&mut spec, &names.compose_project("durable"), key, 1, own, paths);
+        service::compose_labels(&mut spec, &names.compose_project("durable"), key, 1, own);
         let healthcheck = spec.healthcheck.clone().filter(|check| check.test != Test::None);
         let depends_on = own
             .depends_on
@@ -141,7 +146,7 @@ pub fn durable(
             limit: service::limit(healthcheck.as_ref(), wait),
             routed: None,
             healthcheck,
-            replicas: vec![spec.sealed()],
+            replicas: vec![service::sealed(spec, paths)],
         });
     }
     services.sort_by(|a, b| a.key.cmp(&b.key));

@@ -10,4 +10,4 @@ pub use app::{App, Source, app};
 pub use durable::{Durable, durable};
 pub use image::builds;
 pub use proxy::{Proxy, listeners, proxy, routes};
-pub use service::{Role, Service};
+pub use service::{Role, Service, is_of};

@@ -40,7 +40,28 @@ pub fn routes(
         strip: false,
     };
     if project.file.proxy.routes.is_empty() {
-        return published(project, files, problems)
+        let published = published(project, files, problems);
+        let ports: BTreeSet<u16> = published.keys().map(|listen| listen.port).collect();
+        let preview = project.file.proxy.preview;
+        let mut previews = BTreeMap::new();
+        for (port, other) in ports.iter().flat_map(|port| Color::ALL.map(|other| (*port, other))) {
+            let at = port.checked_add(preview.of(other));
+            let taken = match at {
+                Some(at) if ports.contains(&at) => format!("{at} is published itself"),
+                Some(at) => match previews.insert(at, port) {
+                    Some(before) => format!("{at} is one of {before}'s too"),
+                    None => continue,
+                },
+                None => "there is no such port".to_owned(),
+            };
+            problems.push(files.problem(
+                &["services"],
+                format!(
+                    "no preview of {port} on {other}: {taken}; set `proxy.preview` in envctl.yaml"
+                ),
+            ));
+        }
+        return published
             .into_iter()
             .map(|(listen, (tcp, key, target))| Route {
                 listen: listen.port,

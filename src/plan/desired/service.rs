@@ -10,8 +10,8 @@ use super::image::hosts;
 use crate::{
     compose::{self, HealthTest, MountKind, Problem},
     model::{
-        Attachment, Blkio, Device, FileSpec, Gpu, Healthcheck, Logging, Mount, Publish, Resources,
-        Restart, ServiceSpec, Test, Ulimit, labels,
+        Attachment, Blkio, Container, Device, FileSpec, Gpu, Healthcheck, Logging, Mount, Publish,
+        Resources, Restart, ServiceSpec, Test, Ulimit, labels,
     },
     plan::ImageJob,
 };
@@ -518,7 +518,6 @@ pub(super) fn compose_labels(
     key: &str,
     number: u32,
     service: &compose::Service,
-    files: &[PathBuf],
 ) {
     let depends: Vec<String> = service
         .depends_on
@@ -532,17 +531,33 @@ pub(super) fn compose_labels(
             format!("{other}:{condition}:{}", dependency.restart)
         })
         .collect();
-    let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
-    let list: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     for (label, value) in [
         (labels::compose::PROJECT, compose_project.to_owned()),
         (labels::compose::SERVICE, key.to_owned()),
         (labels::compose::ONEOFF, "False".to_owned()),
         (labels::compose::NUMBER, number.to_string()),
         (labels::compose::DEPENDS_ON, depends.join(",")),
+    ] {
+        spec.labels.insert(label.to_owned(), value);
+    }
+}
+
+/// Seals the specification, and only then notes the checkout that it was made from: from another checkout the same files
+/// make the same container.
+pub(super) fn sealed(spec: ServiceSpec, files: &[PathBuf]) -> ServiceSpec {
+    let mut spec = spec.sealed();
+    let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+    let list: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    for (label, value) in [
         (labels::compose::CONFIG_FILES, list.join(",")),
         (labels::compose::WORKING_DIR, folder.display().to_string()),
     ] {
         spec.labels.insert(label.to_owned(), value);
     }
+    spec
+}
+
+/// Whether the container was made from this specification.
+pub fn is_of(container: &Container, spec: &ServiceSpec) -> bool {
+    container.label(labels::SPEC_HASH) == spec.labels.get(labels::SPEC_HASH).map(String::as_str)
 }

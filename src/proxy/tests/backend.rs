@@ -153,6 +153,16 @@ async fn answer(name: &'static str, request: Request<Incoming>) -> hyper::Result
             headers.insert("upgrade", HeaderValue::from_static("h2c"));
             headers.insert("x-public", HeaderValue::from_static("1"));
         }
+        "/early" => {
+            *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+            // Reads on for a while, as a server does that wants its answer to arrive.
+            tokio::spawn(async move {
+                let mut body = request.into_body();
+                while let Some(Ok(_)) = body.frame().await {
+                    wait(50).await;
+                }
+            });
+        }
         "/once" => {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert("connection", close);

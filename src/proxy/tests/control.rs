@@ -35,8 +35,9 @@ async fn the_state_survives_a_restart() {
     stage.put_for(Green, green.address, Duration::from_secs(7)).await;
     let record =
         Record { name: "20261121T081500.123Z-1f2e".into(), value: json!({ "to": "green" }) };
-    let switch = Ask::Switch { to: Green, record: Some(record.clone()), health: true };
+    let switch = Ask::Switch { to: Green, health: true };
     assert!(matches!(stage.ask(switch).await, Answer::Switched { from: None, to: Green, .. }));
+    assert_eq!(stage.ask(Ask::Record(record.clone())).await, Answer::Done);
     let result = json!({ "passed": 3 });
     let tested = Ask::Tested { color: Green, release: "r1".into(), result: result.clone() };
     assert_eq!(stage.ask(tested).await, Answer::Done);
@@ -77,7 +78,7 @@ fn a_taken_port_ends_the_start_with_its_address() {
 async fn what_makes_no_sense_is_refused_and_changes_nothing() {
     let stage = Stage::start();
     let blue = Backend::start("blue").await;
-    let reason = refusal(&stage, Ask::Switch { to: Blue, record: None, health: true }).await;
+    let reason = refusal(&stage, Ask::Switch { to: Blue, health: true }).await;
     assert_eq!(reason, "blue has no release");
     stage.put(Blue, blue.address).await;
     stage.switch(Blue).await;
@@ -113,7 +114,7 @@ async fn a_switch_that_cannot_be_kept_is_taken_back() {
     let file = stage.folder.path().join("state/routing.json");
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir_all(file.join("x")).unwrap();
-    let reason = refusal(&stage, Ask::Switch { to: Green, record: None, health: true }).await;
+    let reason = refusal(&stage, Ask::Switch { to: Green, health: true }).await;
     assert!(reason.contains("routing.json"), "{reason}");
     assert_eq!(get(stage.live(), "/").await.text, "blue");
     assert_eq!(stage.status().await.routing.live, Some(Blue));

@@ -169,6 +169,26 @@ async fn chunks_and_old_clients_and_expectations_are_served() {
 }
 
 #[tokio::test]
+async fn an_early_answer_reaches_a_client_that_still_sends() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (stage, _blue) = one().await;
+    let mut stream = tokio::net::TcpStream::connect(stage.live()).await.unwrap();
+    let head = "POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 5000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+    // What is sent after the answer is still taken: a client that has to write it all before it reads is not cut off.
+    for _ in 0..50 {
+        stream.write_all(&vec![1; 100_000]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.ends_with("blue"), "{rest}");
+}
+
+#[tokio::test]
 async fn what_could_be_read_in_two_ways_is_refused() {
     let (stage, blue) = one().await;
     let cases: &[(&str, &str, &str)] = &[

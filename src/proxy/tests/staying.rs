@@ -46,7 +46,7 @@ async fn next(socket: &mut Socket) -> Option<String> {
 
 #[tokio::test]
 async fn a_websocket_stays_on_its_color_until_the_drain_ends() {
-    let (stage, _blue, _green) = two(Duration::from_secs(3)).await;
+    let (stage, _blue, _green) = two(Duration::from_millis(1500)).await;
     let mut old = socket(&stage).await;
     assert_eq!(next(&mut old).await.as_deref(), Some("blue"));
     let began = Instant::now();
@@ -58,7 +58,7 @@ async fn a_websocket_stays_on_its_color_until_the_drain_ends() {
     assert_eq!(stage.status().await.draining[&Blue].websockets, 1);
 
     assert_eq!(next(&mut old).await, None);
-    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(1500), "{:?}", began.elapsed());
     stage.until_left(Blue, |left| left.is_empty()).await;
     new.send(Message::text("and you?")).await.unwrap();
     assert_eq!(next(&mut new).await.as_deref(), Some("and you?"));
@@ -67,12 +67,12 @@ async fn a_websocket_stays_on_its_color_until_the_drain_ends() {
 
 #[tokio::test]
 async fn a_switch_back_ends_the_drain() {
-    let (stage, _blue, _green) = two(Duration::from_secs(2)).await;
+    let (stage, _blue, _green) = two(Duration::from_secs(1)).await;
     let mut socket = socket(&stage).await;
     assert_eq!(next(&mut socket).await.as_deref(), Some("blue"));
     stage.switch(Green).await;
     stage.switch(Blue).await;
-    let over = tokio::time::timeout(Duration::from_secs(4), socket.next()).await;
+    let over = tokio::time::timeout(Duration::from_secs(2), socket.next()).await;
     assert!(over.is_err(), "{over:?}");
     socket.send(Message::text("back")).await.unwrap();
     assert_eq!(next(&mut socket).await.as_deref(), Some("back"));
@@ -80,7 +80,7 @@ async fn a_switch_back_ends_the_drain() {
 
 #[tokio::test]
 async fn events_come_one_by_one_and_end_cleanly_with_the_drain() {
-    let (stage, _blue, _green) = two(Duration::from_secs(2)).await;
+    let (stage, _blue, _green) = two(Duration::from_secs(1)).await;
     let mut client = Http::connect(stage.live()).await;
     let mut events = client.open(Request::get("/events"), "").await.into_body();
     let first = events.frame().await.unwrap().unwrap().into_data().unwrap();
@@ -104,7 +104,7 @@ async fn events_come_one_by_one_and_end_cleanly_with_the_drain() {
 
 #[tokio::test]
 async fn many_are_closed_one_by_one() {
-    let (stage, _blue, _green) = two(Duration::from_secs(4)).await;
+    let (stage, _blue, _green) = two(Duration::from_secs(3)).await;
     let mut sockets = vec![];
     for _ in 0..10 {
         let mut socket = socket(&stage).await;
@@ -122,7 +122,7 @@ async fn many_are_closed_one_by_one() {
     let mut times = closing.join_all().await;
     times.sort();
     let spread = times[9] - times[0];
-    assert!(spread > Duration::from_millis(400), "{spread:?}");
+    assert!(spread > Duration::from_millis(200), "{spread:?}");
 }
 
 #[tokio::test]

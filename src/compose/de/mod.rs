@@ -1,24 +1,23 @@
 //! Serde over a tree with places: each error says where, what was expected and what was likely meant; one run finds
 //! several.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    fmt::{self, Write as _},
-};
+mod error;
+mod fields;
+
+use std::{cell::RefCell, collections::HashMap, fmt::Write as _};
 
 use serde::{
-    Deserialize, Deserializer,
-    de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer as _, Unexpected},
+    Deserializer,
+    de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer as _},
     forward_to_deserialize_any,
 };
 
+use self::error::{Error, wanted};
+pub use self::fields::{oom_score, pull_policy, size};
 use super::{
     node::{Node, Value},
     problem::{Files, Place, Problems},
-    units::ByteSize,
 };
-use crate::base::words;
 
 /// How many problems of one tree are collected before it is given up.
 const ENOUGH: usize = 20;
@@ -66,6 +65,19 @@ pub fn from_node<T: DeserializeOwned>(
     }
 }
 
+impl Error {
+    /// Puts the place on an error that has none yet.
+    fn at(mut self, place: Place, node: &Node, parent: &Node, state: &State) -> Self {
+        if self.0.place.is_none() {
+            self.0.place = Some(place);
+            self.0.node = Some(address(node));
+            self.0.parent = address(parent);
+            self.0.path = state.shown();
+        }
+        self
+    }
+}
+
 struct State<'n> {
     nulls: Nulls,
     path: RefCell<Vec<Step<'n>>>,
@@ -101,133 +113,6 @@ impl State<'_> {
 /// A node's identity while the tree is borrowed.
 fn address(node: &Node) -> usize {
     std::ptr::from_ref(node).addr()
-}
-
-#[derive(Debug)]
-struct Error(Box<Details>);
-
-#[derive(Debug, Default)]
-struct Details {
-    message: String,
-    hint: Option<String>,
-    missing: bool,
-    place: Option<Place>,
-    path: String,
-    node: Option<usize>,
-    parent: usize,
-}
-
-impl Error {
-    fn new(message: String) -> Self {
-        Self(Box::new(Details { message, ..Details::default() }))
-    }
-
-    /// Puts the place on an error that has none yet.
-    fn at(mut self, place: Place, node: &Node, parent: &Node, state: &State) -> Self {
-        if self.0.place.is_none() {
-            self.0.place = Some(place);
-            self.0.node = Some(address(node));
-            self.0.parent = address(parent);
-            self.0.path = state.shown();
-        }
-        self
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl de::Error for Error {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(message.to_string())
-    }
-
-    fn invalid_type(found: Unexpected, expected: &dyn de::Expected) -> Self {
-        Self::new(format!("expected {}, found {}", wanted(expected), found_words(found)))
-    }
-
-    fn invalid_value(found: Unexpected, expected: &dyn de::Expected) -> Self {
-        Self::invalid_type(found, expected)
-    }
-
-    fn invalid_length(length: usize, expected: &dyn de::Expected) -> Self {
-        let found = if length == 0 { "nothing".to_owned() } else { words::count(length, "entry") };
-        Self::new(format!("expected {}, found {found}", wanted(expected)))
-    }
-
-    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
-        let mut error = Self::new(format!("expected {}, found `{found}`", one_of(expected)));
-        error.0.hint = near(found, expected);
-        error
-    }
-
-    fn unknown_field(found: &str, expected: &'static [&'static str]) -> Self {
-        let mut error = Self::new(format!("unknown key `{found}`"));
-        error.0.hint = near(found, expected).or_else(|| {
-            (expected.len() <= 12 && !expected.is_empty())
-                .then(|| format!("known here: {}", expected.join(", ")))
-        });
-        error
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        let mut error = Self::new(format!("the key `{field}` is missing"));
-        error.0.missing = true;
-        error
-    }
-}
-
-fn near(found: &str, expected: &[&'static str]) -> Option<String> {
-    words::nearest(&found.to_lowercase(), expected.iter().copied())
-        .map(|near| format!("did you mean `{near}`?"))
-}
-
-fn one_of(expected: &[&str]) -> String {
-    let quoted: Vec<String> = expected.iter().map(|word| format!("`{word}`")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => quoted.concat(),
-    }
-}
-
-/// Serde's names of types, as people say them.
-fn wanted(expected: &dyn de::Expected) -> String {
-    let name = expected.to_string();
-    match name.as_str() {
-        "a boolean" => "true or false".to_owned(),
-        "a string" => "a text".to_owned(),
-        "a map" => "a mapping".to_owned(),
-        "a sequence" => "a list".to_owned(),
-        "u8" => "a whole number from 0 to 255".to_owned(),
-        "u16" => "a whole number from 0 to 65535".to_owned(),
-        "u32" | "u64" | "usize" => "a whole number from 0".to_owned(),
-        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
-        "f32" | "f64" => "a number".to_owned(),
-        name if name.starts_with("struct ") => "a mapping".to_owned(),
-        name if name.starts_with("enum ") => "one word".to_owned(),
-        _ => name,
-    }
-}
-
-fn found_words(found: Unexpected) -> String {
-    match found {
-        Unexpected::Unit | Unexpected::Option => "nothing".to_owned(),
-        Unexpected::Str(text) => {
-            format!("the text `{}`", text.chars().take(60).collect::<String>())
-        }
-        Unexpected::Signed(number) => format!("the number {number}"),
-        Unexpected::Unsigned(number) => format!("the number {number}"),
-        Unexpected::Float(number) => format!("the number {number}"),
-        Unexpected::Bool(value) => format!("`{value}`"),
-        Unexpected::Seq => "a list".to_owned(),
-        Unexpected::Map => "a mapping".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 /// The deserializer of one node.
@@ -333,7 +218,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
                 reader: self,
                 rest: map.iter(),
                 next: None,
-                fields: false,
+                fields: None,
             }),
         };
         self.placed(result)
@@ -406,7 +291,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
     fn deserialize_struct<V: de::Visitor<'n>>(
         self,
         _name: &'static str,
-        _fields: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         match &self.node.value {
@@ -414,7 +299,7 @@ impl<'n> Deserializer<'n> for Reader<'_, 'n> {
                 reader: self,
                 rest: map.iter(),
                 next: None,
-                fields: true,
+                fields: Some(fields),
             })),
             _ => self.wrong(&visitor),
         }
@@ -467,7 +352,18 @@ struct Members<'s, 'n> {
     reader: Reader<'s, 'n>,
     rest: indexmap::map::Iter<'n, String, Node>,
     next: Option<(&'n str, &'n Node)>,
-    fields: bool,
+    /// The keys of a struct; `None` in a mapping of any keys.
+    fields: Option<&'static [&'static str]>,
+}
+
+impl Members<'_, '_> {
+    fn is_left_out(&self, key: &str, node: &Node) -> bool {
+        self.reader.is_skipped(node)
+            || self.fields.is_some_and(|fields| {
+                let absent = self.reader.state.nulls == Nulls::Absent && node.is_null();
+                key.starts_with("x-") || absent && fields.contains(&key)
+            })
+    }
 }
 
 impl<'n> de::MapAccess<'n> for Members<'_, 'n> {
@@ -477,11 +373,14 @@ impl<'n> de::MapAccess<'n> for Members<'_, 'n> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Error> {
-        let (reader, fields) = (self.reader, self.fields);
-        let next = self
-            .rest
-            .find(|(key, node)| !(reader.is_skipped(node) || fields && key.starts_with("x-")));
-        let Some((key, node)) = next else { return Ok(None) };
+        let reader = self.reader;
+        let (key, node) = loop {
+            match self.rest.next() {
+                None => return Ok(None),
+                Some((key, node)) if self.is_left_out(key, node) => {}
+                Some(next) => break next,
+            }
+        };
         self.next = Some((key, node));
         seed.deserialize(de::value::BorrowedStrDeserializer::new(key)).map(Some).map_err(
             |error: Error| {
@@ -495,7 +394,9 @@ impl<'n> de::MapAccess<'n> for Members<'_, 'n> {
 
     fn next_value_seed<S: DeserializeSeed<'n>>(&mut self, seed: S) -> Result<S::Value, Error> {
         match self.next.take() {
-            Some((key, node)) => self.reader.child(seed, node, Step::Key(key), self.fields),
+            Some((key, node)) => {
+                self.reader.child(seed, node, Step::Key(key), self.fields.is_some())
+            }
             None => Err(de::Error::custom("a value was asked for before its key")),
         }
     }
@@ -561,36 +462,5 @@ impl<'n> de::VariantAccess<'n> for VariantValue<'_, 'n> {
         let result = reader.deserialize_struct("", fields, visitor);
         self.over.state.path.borrow_mut().pop();
         result
-    }
-}
-
-/// Reads a size that is not below zero.
-pub fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ByteSize>, D::Error> {
-    let size = Option::<ByteSize>::deserialize(from)?;
-    if size.is_some_and(|size| size.0 < 0) {
-        return Err(de::Error::custom("expected a size from 0"));
-    }
-    Ok(size)
-}
-
-/// Reads `oom_score_adj`: -1000 to 1000.
-pub fn oom_score<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
-    let score = Option::<i64>::deserialize(from)?;
-    if score.is_some_and(|score| !(-1000..=1000).contains(&score)) {
-        return Err(de::Error::custom("expected a whole number from -1000 to 1000"));
-    }
-    Ok(score)
-}
-
-/// Reads `pull_policy`; `if_not_present` is `missing`.
-pub fn pull_policy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    const KNOWN: &[&str] =
-        &["always", "never", "missing", "build", "refresh", "daily", "weekly", "every_…"];
-    let Some(policy) = Option::<String>::deserialize(from)? else { return Ok(None) };
-    let every = policy.strip_prefix("every_").and_then(super::units::duration).is_some();
-    match policy.as_str() {
-        "if_not_present" => Ok(Some("missing".to_owned())),
-        known if every || KNOWN.contains(&known) => Ok(Some(policy)),
-        unknown => Err(de::Error::unknown_variant(unknown, KNOWN)),
     }
 }

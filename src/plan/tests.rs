@@ -1,1 +1,0 @@
-//! Planners: the printed plan is the specification.

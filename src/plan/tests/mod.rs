@@ -1,0 +1,15 @@
+//! Planners: the printed plan is the specification.
+
+mod cleanup;
+mod deploy;
+mod durable;
+mod durable_apply;
+mod durable_down;
+mod order;
+mod properties;
+mod proxy;
+mod refusals;
+mod split;
+mod stage;
+mod switch;
+mod world;

@@ -1,0 +1,157 @@
+//! The proxy's own steps, and what it listens on.
+
+use insta::assert_snapshot;
+
+use super::{stage::Stage, world::World};
+use crate::model::{Color, Container, Publish, State};
+
+const PORTS: &str = r#"
+services:
+  web: { image: a, ports: ["8000:80", "0.0.0.0:9000:90"] }
+  tcp: { image: a, ports: [{ target: 6379, published: 7000, app_protocol: tcp }] }
+"#;
+
+/// The steps of a deploy that are about the proxy's container.
+fn proxy_steps(stage: &Stage, world: &World) -> String {
+    let plan = stage.deploy(world, Color::Green, "r2").unwrap();
+    world.clone().apply(&plan);
+    let lines = plan.lines().into_iter().filter(|line| line.contains("proxy"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn deployed(stage: &Stage) -> World {
+    let mut world = World::default();
+    stage.deployed(&mut world, Color::Blue, "r1");
+    world
+}
+
+#[test]
+fn a_proxy_that_is_as_it_shall_be_is_left_alone() {
+    let stage = Stage::app_only(PORTS);
+    assert_snapshot!(proxy_steps(&stage, &deployed(&stage)), @"[8] ←4,7  make green known to the proxy               its preview leads to it from here on");
+}
+
+#[test]
+fn a_stopped_proxy_is_started() {
+    let stage = Stage::app_only(PORTS);
+    let mut world = deployed(&stage);
+    world.container("shop-devlocal-proxy").state = State::Exited { code: 0 };
+    assert_snapshot!(proxy_steps(&stage, &world), @"
+    [1]         start the proxy                             it is stopped
+    [9] ←1,5,8  make green known to the proxy               its preview leads to it from here on
+    ");
+}
+
+#[test]
+fn a_proxy_whose_ports_changed_is_made_anew_on_its_state() {
+    let world = deployed(&Stage::app_only(PORTS));
+    let more = Stage::app_only(&PORTS.replace("8000:80", "8080:80"));
+    assert_snapshot!(proxy_steps(&more, &world), @"
+    [1]           stop the proxy                              its ports or settings changed
+    [2]  ←1       remove the proxy's container                its ports or settings changed
+    [3]  ←2       create the proxy                            its ports or settings changed
+    [4]  ←3       start the proxy                             it carries the traffic
+    [12] ←4,8,11  make green known to the proxy               its preview leads to it from here on
+    ");
+}
+
+#[test]
+fn a_proxy_whose_network_is_gone_is_made_anew_on_a_new_one() {
+    let stage = Stage::app_only(PORTS);
+    let mut world = deployed(&stage);
+    for name in ["tcp", "web"] {
+        world.remove_container(&format!("shop-devlocal-blue-{name}-1"));
+    }
+    world.container("shop-devlocal-proxy").state = State::Exited { code: 0 };
+    world.remove_network("shop-devlocal-proxy-network");
+    assert_snapshot!(proxy_steps(&stage, &world), @"
+    [1]           stop the proxy                              what it stands on is gone
+    [2]  ←1       remove the proxy's container                what it stands on is gone
+    [3]  ←2       create network shop-devlocal-proxy-network  not found
+    [4]  ←2,3     create the proxy                            what it stands on is gone
+    [5]  ←4       start the proxy                             it carries the traffic
+    [13] ←5,9,12  make green known to the proxy               its preview leads to it from here on
+    ");
+}
+
+#[test]
+fn a_port_of_the_proxy_that_another_container_holds_is_refused() {
+    let stage = Stage::app_only(PORTS);
+    let mut world = World::default();
+    world.observed.containers.push(Container {
+        name: "nginx".into(),
+        state: State::Running { health: None },
+        ports: vec![Publish {
+            host_ip: "0.0.0.0".into(),
+            host_port: Some(8010),
+            container_port: 80,
+            protocol: "tcp".into(),
+        }],
+        ..Container::default()
+    });
+    assert_eq!(
+        stage.deploy(&world, Color::Blue, "r1").unwrap_err().to_string(),
+        "port 8010 of 127.0.0.1 is held by the container `nginx`"
+    );
+}
+
+#[test]
+fn published_ports_are_routes_with_a_preview_for_each_color_and_never_a_containers() {
+    let stage = Stage::app_only(PORTS);
+    let ports: Vec<String> = stage
+        .proxy()
+        .spec
+        .ports
+        .iter()
+        .map(|p| format!("{}:{}", p.host_ip, p.host_port.unwrap()))
+        .collect();
+    assert_snapshot!(ports.join("\n"), @"
+    127.0.0.1:7000
+    127.0.0.1:7010
+    127.0.0.1:7020
+    127.0.0.1:8000
+    127.0.0.1:8010
+    127.0.0.1:8020
+    0.0.0.0:9000
+    0.0.0.0:9010
+    0.0.0.0:9020
+    ");
+    let app = stage.app(Color::Blue, "r1");
+    assert!(app.services.iter().all(|service| service.replicas[0].ports.is_empty()));
+    assert!(app.routes.iter().find(|route| route.listen == 7000).unwrap().tcp);
+}
+
+#[test]
+fn published_ports_whose_previews_meet_are_said_with_the_way_out() {
+    let problems = |compose: &str, preview: &str| {
+        Stage::new(&format!("name: shop\napp: {{}}\nproxy: {{ preview: {preview} }}\n"), compose)
+            .try_app(Color::Blue, "r1")
+            .map_or_else(|problems| problems, |_| vec![])
+    };
+    let web = |ports: &str| format!("services: {{ web: {{ image: a, ports: [{ports}] }} }}");
+    let usual = "{ blue: 10, green: 20 }";
+    assert_eq!(
+        problems(&web("'8000:80', '8010:81'"), usual),
+        [
+            "no preview of 8000 on blue: 8010 is published itself; set `proxy.preview` in envctl.yaml",
+            "no preview of 8010 on blue: 8020 is one of 8000's too; set `proxy.preview` in envctl.yaml",
+        ]
+    );
+    assert_eq!(problems(&web("'8000:80', '8010:81'"), "{ blue: 1000, green: 2000 }"), [""; 0]);
+    assert_eq!(problems(&web("'65530:80'"), usual).len(), 2);
+    assert_eq!(problems(&web("'8000:80', '8000:81'"), usual).len(), 1);
+}
+
+#[test]
+fn a_route_to_a_service_that_is_not_there_names_the_near_one() {
+    let stage = Stage::new(
+        "name: shop\napp: {}\nproxy: { routes: [{ listen: 3000, to: fronted:80 }] }\n",
+        "services: { frontend: { image: a } }",
+    );
+    assert_eq!(
+        stage.try_app(Color::Blue, "r1").unwrap_err(),
+        [
+            "route 3000 of envctl.yaml leads to `fronted:80`, and the app has no such service; did you mean `frontend`?"
+        ]
+    );
+}

@@ -1,0 +1,186 @@
+//! A project on disk, and what its files come to.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+
+use super::world::World;
+use crate::{
+    compose,
+    config::{Project, Shell},
+    model::{Color, Names, labels},
+    plan::{
+        self, Conflict, Deploy, Difference, ImageJob, Plan, Switch,
+        desired::{self, App, Durable},
+    },
+};
+
+pub const WAIT: Duration = Duration::from_secs(60);
+
+/// A project whose files are its Compose texts.
+pub struct Stage {
+    pub project: Project,
+    _folder: tempfile::TempDir,
+}
+
+/// The project file of a stack that is nothing but an app.
+pub const APP_ONLY: &str = "name: shop\napp: {}\n";
+
+impl Stage {
+    /// `project` is `envctl.yaml`; each other file is a name and its text.
+    pub fn with(project: &str, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("envctl.yaml"), project).unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let project = Project::open(folder.path(), None, &Shell::default()).unwrap();
+        Self { project, _folder: folder }
+    }
+
+    pub fn new(project: &str, compose: &str) -> Self {
+        Self::with(project, &[("compose.yaml", compose)])
+    }
+
+    pub fn app_only(compose: &str) -> Self {
+        Self::new(APP_ONLY, compose)
+    }
+
+    pub fn names(&self) -> &Names {
+        &self.project.names
+    }
+
+    /// The stack of a color, or all that is wrong with it.
+    pub fn try_app(&self, color: Color, release: &str) -> Result<App, Vec<String>> {
+        let files = self.project.load_app(color, release).unwrap();
+        let builds = builds(&files);
+        desired::app(&desired::Source {
+            project: &self.project,
+            files: &files,
+            paths: &self.project.app_files(color).unwrap(),
+            color,
+            release,
+            builds: &builds,
+            wait: WAIT,
+        })
+        .map_err(|problems| problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    pub fn app(&self, color: Color, release: &str) -> App {
+        self.try_app(color, release).unwrap()
+    }
+
+    pub fn proxy(&self) -> desired::Proxy {
+        desired::proxy(&self.project, &self.project.load_app(Color::Blue, "").unwrap())
+    }
+
+    pub fn durable(&self) -> Durable {
+        let split = &self.project.file.durable.services;
+        let own = self.project.load_durable().unwrap();
+        let (files, paths, only): (_, Vec<PathBuf>, Option<&[String]>) = match own {
+            Some(files) => (files, self.project.durable_files(), None),
+            None => (
+                self.project.load_app(Color::Blue, "").unwrap(),
+                self.project.app_files(Color::Blue).unwrap(),
+                Some(split),
+            ),
+        };
+        let builds = builds(&files);
+        desired::durable(&self.project, (&files, &paths), only, &builds, WAIT).unwrap()
+    }
+
+    pub fn deploy(&self, world: &World, color: Color, release: &str) -> Result<Plan, Conflict> {
+        self.deploy_app(world, &self.app(color, release), false)
+    }
+
+    pub fn deploy_app(&self, world: &World, app: &App, force: bool) -> Result<Plan, Conflict> {
+        let proxy = self.proxy();
+        let image = ImageJob {
+            tag: "envctl-proxy:1".to_owned(),
+            pull: None,
+            build: Some(crate::model::BuildSpec::default()),
+            platform: None,
+        };
+        let current = plan::proxy_is_current(&proxy, &world.observed);
+        plan::deploy(&Deploy {
+            names: self.names(),
+            app,
+            proxy: &proxy,
+            proxy_image: (!current).then_some((&image, world.images.contains_key(&image.tag))),
+            observed: &world.observed,
+            images: &world.images,
+            routing: &world.routing,
+            revision: Some("3f2c1"),
+            created: "2026-11-21T08:00:00Z",
+            drain: Duration::from_secs(30),
+            force,
+        })
+    }
+
+    pub fn durable_up(
+        &self,
+        world: &World,
+        apply: bool,
+    ) -> Result<(Plan, Vec<Difference>), Conflict> {
+        plan::durable_up(self.names(), &self.durable(), &world.observed, &world.images, apply)
+    }
+
+    pub fn switch(&self, world: &World, to: Color) -> Result<Plan, Conflict> {
+        self.switch_as(world, to, false, false)
+    }
+
+    pub fn switch_as(
+        &self,
+        world: &World,
+        to: Color,
+        tested: bool,
+        force: bool,
+    ) -> Result<Plan, Conflict> {
+        plan::switch(&Switch {
+            names: self.names(),
+            to,
+            observed: &world.observed,
+            routing: &world.routing,
+            tested,
+            force,
+            wait: WAIT,
+        })
+    }
+
+    /// Plans with all images that carry the project's label or are a proxy's, as the use case does.
+    pub fn cleanup(&self, world: &World, color: Color) -> Result<Plan, Conflict> {
+        let images: Vec<_> = world
+            .images
+            .values()
+            .filter(|image| {
+                image.labels.get(labels::PROJECT) == Some(&self.names().project)
+                    || image.labels.get(labels::LAYER).map(String::as_str) == Some("proxy")
+            })
+            .cloned()
+            .collect();
+        let drain = Duration::from_secs(30);
+        plan::cleanup(self.names(), color, &world.observed, &world.routing, &images, drain)
+    }
+
+    /// Deploys a color on the model of the engine.
+    pub fn deployed(&self, world: &mut World, color: Color, release: &str) {
+        let plan = self.deploy(world, color, release).unwrap();
+        world.apply(&plan);
+    }
+
+    /// Switches on the model of the engine.
+    pub fn switched(&self, world: &mut World, color: Color) {
+        let plan = self.switch(world, color).unwrap();
+        world.apply(&plan);
+    }
+}
+
+/// What the files build; the hash stands for the content.
+fn builds(files: &compose::Project) -> BTreeMap<String, (crate::model::BuildSpec, String)> {
+    let hash = |key: &str| format!("{key:0<12}");
+    desired::builds(files)
+        .into_iter()
+        .map(|(key, spec)| {
+            let hash = hash(&key);
+            (key, (spec, hash))
+        })
+        .collect()
+}

@@ -1,0 +1,162 @@
+//! A client's byte stream: follows its requests, notes when something moves, and closes so that the last words arrive.
+
+use std::{
+    cell::RefCell,
+    io::IoSlice,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use tokio::time::Sleep;
+
+use super::{client::Client, framing::Framing, link::BUFFER};
+
+/// How long a client that still sends is listened to after the last answer. To close at once would reset the
+/// connection, and the answer might be lost with it.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// A client's byte stream on its way to hyper.
+pub(super) struct Watched<I> {
+    io: I,
+    client: Arc<Client>,
+    framing: Option<Framing>,
+    closing: Closing,
+}
+
+#[derive(Default)]
+enum Closing {
+    #[default]
+    Open,
+    /// The client has been told the end, and may still send.
+    Lingering(Pin<Box<Sleep>>),
+    Done,
+}
+
+thread_local! {
+    /// Where bytes are looked at before they are passed on.
+    static LOOK: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+}
+
+impl<I> Watched<I> {
+    pub fn new(io: I, client: &Arc<Client>) -> Self {
+        let framing = (!client.is_http2()).then(Framing::default);
+        Self { io, client: Arc::clone(client), framing, closing: Closing::Open }
+    }
+}
+
+impl<I: Read + Unpin> Watched<I> {
+    /// Whether the client may be in the middle of a request's body.
+    fn still_sends(&self) -> bool {
+        match &self.framing {
+            Some(framing) => framing.is_in_body(),
+            None => self.client.is_refused(),
+        }
+    }
+
+    /// Reads on, for nothing, until the client ends or has had its time.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Closing::Lingering(time) = &mut self.closing else { return Poll::Ready(()) };
+        if time.as_mut().poll(cx).is_pending() {
+            let io = &mut self.io;
+            let more = LOOK.with_borrow_mut(|look| {
+                let mut read = ReadBuf::new(look);
+                let result = ready!(Pin::new(io).poll_read(cx, read.unfilled()));
+                Poll::Ready(result.is_ok() && !read.filled().is_empty())
+            });
+            if ready!(more) {
+                // In turn with the others: this one only costs.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        self.closing = Closing::Done;
+        Poll::Ready(())
+    }
+
+    /// Reads and follows the framing. What is looked at is copied once more; only heads and uploads pay for it.
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        LOOK.with_borrow_mut(|look| {
+            let room = buf.remaining().min(look.len());
+            let mut read = ReadBuf::new(&mut look[..room]);
+            let result = Pin::new(&mut self.io).poll_read(cx, read.unfilled());
+            if let (Poll::Ready(Ok(())), Some(framing)) = (&result, &mut self.framing) {
+                if let Some(head) = framing.read(read.filled()) {
+                    self.client.refuse(head);
+                }
+                if !framing.follows() {
+                    self.framing = None;
+                }
+                buf.put_slice(read.filled());
+            }
+            result
+        })
+    }
+}
+
+impl<I: Read + Unpin> Read for Watched<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let result = if self.framing.is_some() {
+            self.poll_look(cx, buf)
+        } else {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        };
+        if result.is_ready() {
+            self.client.read();
+        }
+        result
+    }
+}
+
+impl<I: Read + Write + Unpin> Write for Watched<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.client.wrote(result.is_ready());
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        if matches!(self.closing, Closing::Open) {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            self.closing = if self.still_sends() {
+                #[expect(clippy::disallowed_methods, reason = "the client's time to end")]
+                Closing::Lingering(Box::pin(tokio::time::sleep(LINGER)))
+            } else {
+                Closing::Done
+            };
+        }
+        self.poll_linger(cx).map(Ok)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.client.wrote(result.is_ready());
+        result
+    }
+}
