@@ -210,13 +210,12 @@ fn environments(path: &Path, shell: &Shell) -> Result<IndexMap<String, Vec<PathB
         env_file: Vec<PathBuf>,
     }
     let text = files::read_text(path)?;
-    let ahead: Ahead = match serde_yaml::from_str(&text) {
-        Ok(ahead) => ahead,
-        Err(_) => {
-            // What is wrong is said by the full reading, with its place.
-            compose::read::<ProjectFile>(path, &shell.0)?;
-            Ahead { environments: IndexMap::new() }
-        }
+    let ahead: Ahead = if let Ok(ahead) = serde_yaml::from_str(&text) {
+        ahead
+    } else {
+        // What is wrong is said by the full reading, with its place.
+        compose::read::<ProjectFile>(path, &shell.0)?;
+        Ahead { environments: IndexMap::new() }
     };
     Ok(ahead
         .environments
@@ -236,6 +235,11 @@ fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), Confi
                 "{what} `{name}`: at most 40 lowercase letters, digits, `-` and `_`, the first a letter or digit"
             )));
         }
+    }
+    if !file.durable.compose.is_empty() && !file.durable.services.is_empty() {
+        return Err(wrong(
+            "durable: either `compose` (files of its own) or `services` (of the app's files), not both".to_owned(),
+        ));
     }
     let mut seen = std::collections::BTreeMap::new();
     for route in &file.proxy.routes {

@@ -2,14 +2,15 @@
 
 use super::{
     Deployed, OpsError, Session, Switched, Tested,
-    deploy::{DeployOptions, deploy},
-    durable::{DurableUp, durable_up},
+    deploy::{DeployOptions, deploy_locked},
+    durable::{DurableUp, Layer},
+    lock::locked,
     preview::{self, Preview},
     sources, state,
-    switch::{SwitchOptions, switch},
+    switch::{SwitchOptions, switch_locked},
     test::test,
 };
-use crate::{plan, run::Event};
+use crate::{model::Container, plan, run::Event};
 
 #[derive(Debug)]
 pub struct Up {
@@ -25,51 +26,69 @@ pub struct Up {
 /// Brings everything up; when the live color runs exactly what the files say, it only says so.
 pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
     let file = &session.project.file;
-    let durable = if file.durable.compose.is_empty() && file.durable.services.is_empty() {
+    let layer = if file.durable.compose.is_empty() && file.durable.services.is_empty() {
         None
     } else {
-        session.reporter.on(Event::Phase("durable layer"));
-        Some(durable_up(session, false).await?)
+        Some(Layer::read(session).await?)
     };
+    let durable = match &layer {
+        Some(layer) => layer.if_up(session, false).await?,
+        None => None,
+    };
+    if (layer.is_none() || durable.is_some())
+        && let Some(addresses) = up_to_date(session).await?
+    {
+        return Ok(Up { durable, deployed: None, tested: None, switched: None, addresses });
+    }
+    locked(session, "up", async || {
+        let durable = match &layer {
+            Some(layer) => {
+                session.reporter.on(Event::Phase("durable layer"));
+                Some(layer.bring_up(session, false).await?)
+            }
+            None => None,
+        };
+        session.reporter.on(Event::Phase("deploy"));
+        let deployed = deploy_locked(session, DeployOptions::default()).await?;
+        let color = deployed.color;
+        session.reporter.on(Event::Phase("test"));
+        let tested = test(session, Some(color)).await?;
+        if !tested.passed {
+            let failed = tested.checks.iter().filter(|check| !check.passed).count();
+            return Err(OpsError::TestsFailed { color, failed, all: tested.checks.len() });
+        }
+        session.reporter.on(Event::Phase("switch"));
+        let options = SwitchOptions { color: Some(color), force: false };
+        let switched = switch_locked(session, "switch", options).await?;
+        let files = session.project.load_app(color, &deployed.release)?;
+        let addresses = preview::live(session, &files);
+        Ok(Up {
+            durable,
+            deployed: Some(deployed),
+            tested: Some(tested),
+            switched: Some(switched),
+            addresses,
+        })
+    })
+    .await
+}
+
+/// The live addresses, when the live color runs exactly what the files say.
+async fn up_to_date(session: &Session<'_>) -> Result<Option<Vec<Preview>>, OpsError> {
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
-    if let Some(live) = routing.live
-        && let Some(stack) = routing.stacks.get(&live)
-    {
-        let (files, app) = sources::app(session, live, &stack.release).await?;
-        let images = sources::images(session, app.services.iter()).await?;
-        let proxy = plan::desired::proxy(session.project, &files);
-        let proxy_runs = plan::proxy_is_current(&proxy, &observed)
-            && observed
-                .container(&proxy.spec.name)
-                .is_some_and(crate::model::Container::is_running);
-        let same_routes = stack.routes == app.routes;
-        if proxy_runs
-            && same_routes
-            && plan::is_up_to_date(&session.project.names, &app, &observed, &images)
-        {
-            let addresses = preview::live(session, &files);
-            return Ok(Up { durable, deployed: None, tested: None, switched: None, addresses });
-        }
-    }
-    session.reporter.on(Event::Phase("deploy"));
-    let deployed = deploy(session, DeployOptions::default()).await?;
-    let color = deployed.color;
-    session.reporter.on(Event::Phase("test"));
-    let tested = test(session, Some(color)).await?;
-    if !tested.passed {
-        let failed = tested.checks.iter().filter(|check| !check.passed).count();
-        return Err(OpsError::TestsFailed { color, failed, all: tested.checks.len() });
-    }
-    session.reporter.on(Event::Phase("switch"));
-    let switched = switch(session, SwitchOptions { color: Some(color), force: false }).await?;
-    let files = session.project.load_app(color, &deployed.release)?;
-    let addresses = preview::live(session, &files);
-    Ok(Up {
-        durable,
-        deployed: Some(deployed),
-        tested: Some(tested),
-        switched: Some(switched),
-        addresses,
-    })
+    let Some((live, stack)) =
+        routing.live.and_then(|live| Some((live, routing.stacks.get(&live)?)))
+    else {
+        return Ok(None);
+    };
+    let (files, app) = sources::app(session, live, &stack.release).await?;
+    let images = sources::images(session, app.services.iter()).await?;
+    let proxy = plan::desired::proxy(session.project, &files);
+    let proxy_runs = plan::proxy_is_current(&proxy, &observed)
+        && observed.container(&proxy.spec.name).is_some_and(Container::is_running);
+    let current = proxy_runs
+        && stack.routes == app.routes
+        && plan::is_up_to_date(&session.project.names, &app, &observed, &images);
+    Ok(current.then(|| preview::live(session, &files)))
 }

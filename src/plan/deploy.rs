@@ -107,7 +107,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
             let reason = match service.role {
                 Role::Worker => format!("starts when {color} goes live"),
                 Role::Hook => format!("runs before {color} goes live"),
-                _ => format!("release {}", app.release),
+                _ => "a fresh stack".to_owned(),
             };
             (Need::Create, reason)
         });
