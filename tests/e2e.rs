@@ -5,7 +5,13 @@
 mod support;
 
 mod e2e {
+    mod broken;
+    mod durable;
+    mod interrupted;
+    mod killed;
     mod proxy;
+    mod refused;
     mod story;
+    mod switching;
     mod unmodified;
 }

@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod http;
+pub mod load;
 pub mod ports;
 pub mod program;
 pub mod sandbox;
