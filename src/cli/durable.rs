@@ -78,7 +78,7 @@ async fn up(context: &Context, apply: bool, waits: Waits) -> Result<Exit, CliErr
     drop(reporter);
     say_differences(context, &up.differences);
     let names: Vec<&str> = up.services.iter().map(|service| service.service.as_str()).collect();
-    let verb = if up.plan.is_empty() { "was up already" } else { "is up" };
+    let verb = if up.plan.only_waits() { "was up already" } else { "is up" };
     let took = words::duration(started.elapsed());
     context.ui.say(&format!("the durable layer {verb}: {} ({took})", names.join(", ")));
     Ok(Exit::Done)

@@ -20,6 +20,8 @@ const BEAT: &str = "/beat";
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A holder on another machine that did not beat for so long is dead.
 const LAPSE: Duration = Duration::from_secs(20);
+/// The longest that one look at the lock may take.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Runs `work` under the environment's lock, and gives the lock back however it ends.
 pub async fn locked<T>(
@@ -43,7 +45,9 @@ pub async fn locked<T>(
 async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<(), OpsError> {
     let mut other: Option<Watched> = None;
     let mut told = false;
-    let looked = run::poll(session.lock_wait.max(Duration::from_millis(50)), async || {
+    let started = Instant::now();
+    // The wait is over between two looks, never within one: what takes over must not be cut off half-way.
+    let looked = run::poll(session.lock_wait + LOOK, async || {
         if session.cancel.is_cancelled() {
             return Err(OpsError::Interrupted);
         }
@@ -72,7 +76,10 @@ async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<(), OpsError>
                 Err(error) => Err(error.into()),
             };
         }
-        if !told && !session.lock_wait.is_zero() {
+        if started.elapsed() >= session.lock_wait {
+            return Err(OpsError::Locked { holder: Box::new(held) });
+        }
+        if !told {
             told = true;
             session.reporter.on(Event::Note(&format!(
                 "waiting for the lock: `{}` of {} holds it since {}",
