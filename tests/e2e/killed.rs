@@ -44,13 +44,12 @@ impl Random {
 
 #[test]
 fn an_up_that_is_killed_at_any_moment_is_made_good_by_the_next() {
-    let seed = match std::env::var_os(SEED) {
-        Some(text) => text.to_str().unwrap().parse().unwrap(),
-        None => {
-            let mut bytes = [0; 8];
-            getrandom::fill(&mut bytes).unwrap();
-            u64::from_le_bytes(bytes)
-        }
+    let seed = if let Some(text) = std::env::var_os(SEED) {
+        text.to_str().unwrap().parse().unwrap()
+    } else {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).unwrap();
+        u64::from_le_bytes(bytes)
     };
     println!("{SEED}={seed}");
     let mut random = Random(seed);
