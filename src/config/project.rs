@@ -210,13 +210,12 @@ fn environments(path: &Path, shell: &Shell) -> Result<IndexMap<String, Vec<PathB
         env_file: Vec<PathBuf>,
     }
     let text = files::read_text(path)?;
-    let ahead: Ahead = match serde_yaml::from_str(&text) {
-        Ok(ahead) => ahead,
-        Err(_) => {
-            // What is wrong is said by the full reading, with its place.
-            compose::read::<ProjectFile>(path, &shell.0)?;
-            Ahead { environments: IndexMap::new() }
-        }
+    let ahead: Ahead = if let Ok(ahead) = serde_yaml::from_str(&text) {
+        ahead
+    } else {
+        // What is wrong is said by the full reading, with its place.
+        compose::read::<ProjectFile>(path, &shell.0)?;
+        Ahead { environments: IndexMap::new() }
     };
     Ok(ahead
         .environments
