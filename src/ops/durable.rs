@@ -57,8 +57,14 @@ pub async fn durable_up(session: &Session<'_>, apply: bool) -> Result<DurableUp,
     }
     locked(session, "durable up", async || {
         let (_, plan, differences) = look().await?;
-        let recorded = Recorded::new("durable up").plan(&plan);
-        history::recorded(session, recorded, async || session.execute(&plan, None).await).await?;
+        // Another operation, which this one waited for, may have done it.
+        if plan.only_waits() {
+            session.execute(&plan, None).await?;
+        } else {
+            let recorded = Recorded::new("durable up").plan(&plan);
+            history::recorded(session, recorded, async || session.execute(&plan, None).await)
+                .await?;
+        }
         Ok(DurableUp { plan, differences, services: services(names, &session.observe().await?) })
     })
     .await
