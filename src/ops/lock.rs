@@ -1,10 +1,9 @@
 //! One changing operation at a time in an environment. The lock is a container that is never started: making one by name
 //! is the engine's one atomic test-and-set, and every checkout and every machine that uses the engine sees it.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{OpsError, Session};
 use crate::{
@@ -41,55 +40,73 @@ pub async fn locked<T>(
 }
 
 async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<(), OpsError> {
+    let deadline = Instant::now() + session.lock_wait;
     let mut other: Option<Watched> = None;
     let mut told = false;
-    let looked = run::poll(session.lock_wait.max(Duration::from_millis(50)), async || {
+    loop {
         if session.cancel.is_cancelled() {
             return Err(OpsError::Interrupted);
         }
+        // Outside of any deadline: one that is given up half-way may leave a lock that nobody knows of.
         match create(session, holder).await {
-            Ok(()) => return Ok(Poll::Ready(())),
+            Ok(()) => return Ok(()),
             Err(EngineError::NameTaken { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let observed = session.engine.observe().await?;
-        let Some(container) = observed.container(&session.project.names.lock()) else {
-            return Ok(Poll::Pending("given back just now".to_owned()));
-        };
-        let held = read(container)?;
-        if is_dead(session.engine, container, &held, holder, &mut other).await? {
-            session.reporter.on(Event::Warning(&format!(
-                "`{}` of {} (since {}) died under way; going on from what it left",
-                held.what, held.who, held.since
-            )));
-            // By id: another one that takes over at the same time may have made its own lock by now.
-            session.engine.remove(&container.id).await?;
-            return match create(session, holder).await {
-                Ok(()) => Ok(Poll::Ready(())),
-                Err(EngineError::NameTaken { .. }) => {
-                    Ok(Poll::Pending("taken over by another".to_owned()))
-                }
-                Err(error) => Err(error.into()),
-            };
+        if is_free(session, holder, &mut other).await? {
+            continue;
         }
-        if !told && !session.lock_wait.is_zero() {
+        if let Some(Watched { holder: held, .. }) = &other
+            && !told
+            && !session.lock_wait.is_zero()
+        {
             told = true;
             session.reporter.on(Event::Note(&format!(
                 "waiting for the lock: `{}` of {} holds it since {}",
                 held.what, held.who, held.since
             )));
         }
-        Ok(Poll::Pending(String::new()))
-    })
-    .await;
-    match looked {
-        Ok(()) => Ok(()),
-        Err(WaitError::Failed(error)) => Err(error),
-        Err(WaitError::Deadline(_)) => match other {
-            Some(other) => Err(OpsError::Locked { holder: Box::new(other.holder) }),
-            None => Err(OpsError::Locked { holder: Box::default() }),
-        },
+        let left = deadline.saturating_duration_since(Instant::now());
+        let freed = run::poll(left, async || {
+            if session.cancel.is_cancelled() {
+                return Err(OpsError::Interrupted);
+            }
+            let free = is_free(session, holder, &mut other).await?;
+            Ok(if free { Poll::Ready(()) } else { Poll::Pending(String::new()) })
+        })
+        .await;
+        match freed {
+            Ok(()) => {}
+            Err(WaitError::Failed(error)) => return Err(error),
+            Err(WaitError::Deadline(_)) => {
+                let holder = other.map(|other| other.holder).unwrap_or_default();
+                return Err(OpsError::Locked { holder: Box::new(holder) });
+            }
+        }
     }
+}
+
+/// Whether the lock was given back, or is now: that of a dead holder is taken away.
+async fn is_free(
+    session: &Session<'_>,
+    holder: &Holder,
+    other: &mut Option<Watched>,
+) -> Result<bool, OpsError> {
+    let observed = session.engine.observe().await?;
+    let Some(container) = observed.container(&session.project.names.lock()) else {
+        return Ok(true);
+    };
+    let held = read(container)?;
+    if !is_dead(session.engine, container, &held, holder, other).await? {
+        return Ok(false);
+    }
+    session.reporter.on(Event::Warning(&format!(
+        "`{}` of {} (since {}) died under way; going on from what it left",
+        held.what, held.who, held.since
+    )));
+    // By id: another one that takes over at the same time may have made its own lock by now.
+    session.engine.remove(&container.id).await?;
+    Ok(true)
 }
 
 /// Who holds the lock now, if somebody does.
@@ -123,7 +140,7 @@ async fn is_dead(
         *watched = Some(Watched { holder: held.clone(), beat: None, changed: Instant::now() });
     }
     if held.machine == own.machine {
-        return Ok(!is_running(&held.process));
+        return Ok(died_here(held, own));
     }
     let beat = engine.read_file(&container.id, BEAT).await.unwrap_or_default();
     let Some(watched) = watched else { return Ok(false) };
@@ -201,7 +218,7 @@ async fn beat(engine: &dyn Engine, name: &str) {
     }
 }
 
-fn holder(session: &Session<'_>, what: &str) -> Holder {
+pub(super) fn holder(session: &Session<'_>, what: &str) -> Holder {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     let pid = std::process::id();
@@ -214,6 +231,11 @@ fn holder(session: &Session<'_>, what: &str) -> Holder {
         machine: format!("{} {}", read("/proc/sys/kernel/random/boot_id"), namespace.display()),
         process: format!("{pid}:{}", start_time(pid).unwrap_or_default()),
     }
+}
+
+/// Whether a process of this machine died; of another machine's nothing is known.
+pub(super) fn died_here(held: &Holder, own: &Holder) -> bool {
+    held.machine == own.machine && !is_running(&held.process)
 }
 
 fn is_running(process: &str) -> bool {
