@@ -9,7 +9,11 @@ use super::{
     switch::{SwitchOptions, switch},
     test::test,
 };
-use crate::{plan, run::Event};
+use crate::{
+    model::{Color, Observed, Routing},
+    plan::{self, Switch},
+    run::Event,
+};
 
 #[derive(Debug)]
 pub struct Up {
@@ -29,7 +33,7 @@ pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
         None
     } else {
         session.reporter.on(Event::Phase("durable layer"));
-        Some(durable_up(session, false).await?)
+        Some(Box::pin(durable_up(session, false)).await?)
     };
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
@@ -49,11 +53,12 @@ pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
             && plan::is_up_to_date(&session.project.names, &app, &observed, &images)
         {
             let addresses = preview::live(session, &files);
-            return Ok(Up { durable, deployed: None, tested: None, switched: None, addresses });
+            let switched = finish_switch(session, live, &observed, &routing).await?;
+            return Ok(Up { durable, deployed: None, tested: None, switched, addresses });
         }
     }
     session.reporter.on(Event::Phase("deploy"));
-    let deployed = deploy(session, DeployOptions::default()).await?;
+    let deployed = Box::pin(deploy(session, DeployOptions::default())).await?;
     let color = deployed.color;
     session.reporter.on(Event::Phase("test"));
     let tested = test(session, Some(color)).await?;
@@ -62,7 +67,8 @@ pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
         return Err(OpsError::TestsFailed { color, failed, all: tested.checks.len() });
     }
     session.reporter.on(Event::Phase("switch"));
-    let switched = switch(session, SwitchOptions { color: Some(color), force: false }).await?;
+    let options = SwitchOptions { color: Some(color), force: false };
+    let switched = Box::pin(switch(session, options)).await?;
     let files = session.project.load_app(color, &deployed.release)?;
     let addresses = preview::live(session, &files);
     Ok(Up {
@@ -72,4 +78,27 @@ pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
         switched: Some(switched),
         addresses,
     })
+}
+
+/// Moves the workers that an earlier switch, which was broken off, did not get to.
+async fn finish_switch(
+    session: &Session<'_>,
+    live: Color,
+    observed: &Observed,
+    routing: &Routing,
+) -> Result<Option<Switched>, OpsError> {
+    let rest = plan::switch(&Switch {
+        names: &session.project.names,
+        to: live,
+        observed,
+        routing,
+        tested: false,
+        force: false,
+        wait: session.wait,
+    })?;
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let options = SwitchOptions { color: Some(live), force: false };
+    Box::pin(switch(session, options)).await.map(Some)
 }
