@@ -1,1 +1,17 @@
-//! Every test on a real engine, one module a subject.
+//! Every test on a real engine, one module a subject. Without an engine they fail.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
+
+#[allow(dead_code, reason = "each test program uses its own part")]
+mod support;
+
+mod e2e {
+    mod broken;
+    mod durable;
+    mod interrupted;
+    mod killed;
+    mod proxy;
+    mod refused;
+    mod story;
+    mod switching;
+    mod unmodified;
+}

@@ -1,4 +1,5 @@
 //! Every test that needs no engine, one module a subject.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod cli;
 mod layers;

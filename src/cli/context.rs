@@ -61,9 +61,16 @@ impl Context {
     }
 
     pub async fn engine(&self) -> Result<Docker, CliError> {
-        let address = Address::parse(self.shell.engine())?;
+        let shell = &self.shell;
+        let config = shell.docker_config();
+        let address =
+            Address::find(shell.engine(), shell.get("DOCKER_CONTEXT"), config.as_deref())?;
+        let verify = shell.get("DOCKER_TLS_VERIFY").is_some();
+        let certificates =
+            shell.get("DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| config.clone());
+        let address = address.with_tls(certificates.filter(|_| verify));
         let docker = Docker::connect(&address).await?;
-        Ok(match self.shell.docker_config() {
+        Ok(match config {
             Some(folder) => docker.with_logins(folder),
             None => docker,
         })

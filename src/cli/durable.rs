@@ -77,12 +77,8 @@ async fn up(context: &Context, apply: bool, waits: Waits) -> Result<Exit, CliErr
     let up = ops::durable_up(&session, apply).await?;
     drop(reporter);
     say_differences(context, &up.differences);
-    let names: Vec<String> = up
-        .services
-        .iter()
-        .map(|service| format!("{} ({})", service.service, service.state))
-        .collect();
-    let verb = if up.plan.is_empty() { "was up already" } else { "is up" };
+    let names: Vec<&str> = up.services.iter().map(|service| service.service.as_str()).collect();
+    let verb = if up.plan.only_waits() { "was up already" } else { "is up" };
     let took = words::duration(started.elapsed());
     context.ui.say(&format!("the durable layer {verb}: {} ({took})", names.join(", ")));
     Ok(Exit::Done)
@@ -103,7 +99,7 @@ async fn down(
     confirm: Option<&str>,
     waits: Waits,
 ) -> Result<Exit, CliError> {
-    let project = context.project(true)?;
+    let project = context.project(false)?;
     let environment = &project.names.environment;
     if volumes {
         let sure = match (confirm, context.ui.prompt()) {
@@ -141,7 +137,7 @@ async fn down(
 }
 
 async fn status(context: &Context, json: bool) -> Result<Exit, CliError> {
-    let project = context.project(true)?;
+    let project = context.project(false)?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &(), None);
     let (services, differences) = ops::durable_status(&session).await?;

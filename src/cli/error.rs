@@ -102,6 +102,7 @@ impl CliError {
                     "the live color is untouched; `envctl logs {color}` shows the new one"
                 )]
             }
+            OpsError::NotOurs { kind, name } => vec![not_ours(kind, name)],
             OpsError::Locked { holder } => {
                 let job = holder.job.as_ref().map(|job| format!(", job {job}")).unwrap_or_default();
                 vec![format!(
@@ -125,6 +126,7 @@ const fn engine(error: &EngineError) -> Exit {
         EngineError::Unreachable { .. }
         | EngineError::Denied { .. }
         | EngineError::TooOld { .. } => Exit::Unreachable,
+        EngineError::Context { .. } => Exit::Usage,
         _ => Exit::Failed,
     }
 }
@@ -169,12 +171,15 @@ fn engine_hints(error: &EngineError) -> Vec<String> {
     }
 }
 
+fn not_ours(kind: &str, name: &str) -> String {
+    format!(
+        "envctl never touches what is not its own: rename or remove it yourself (`docker {kind} inspect {name}`)"
+    )
+}
+
 fn conflict_hints(conflict: &Conflict) -> Vec<String> {
     match conflict {
-        Conflict::NotOurs { kind, name, .. } => vec![format!(
-            "envctl never touches what is not its own: rename or remove it yourself (`docker {} inspect {name}`)",
-            if *kind == "container" { "container" } else { kind }
-        )],
+        Conflict::NotOurs { kind, name, .. } => vec![not_ours(kind, name)],
         Conflict::PortHeld { holder, .. } => vec![format!(
             "`docker stop {holder}`, or another port in the environment's env_file or envctl.yaml"
         )],

@@ -52,5 +52,5 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     } else {
         context.ui.plan(&plan);
     }
-    Ok(if args.exit_code && !plan.is_empty() { Exit::Changes } else { Exit::Done })
+    Ok(if args.exit_code && !plan.only_waits() { Exit::Changes } else { Exit::Done })
 }

@@ -236,6 +236,11 @@ fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), Confi
             )));
         }
     }
+    if !file.durable.compose.is_empty() && !file.durable.services.is_empty() {
+        return Err(wrong(
+            "durable: either `compose` (files of its own) or `services` (of the app's files), not both".to_owned(),
+        ));
+    }
     let mut seen = std::collections::BTreeMap::new();
     for route in &file.proxy.routes {
         let port = route.listen.port;

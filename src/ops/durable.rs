@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Container, Health, Names, Observed, State, labels},
-    plan::{self, Difference, Plan},
+    plan::{self, Difference, Plan, desired::Durable},
     run::Event,
 };
 
@@ -38,36 +38,77 @@ pub async fn plan_durable_up(
 ///
 /// When nothing is to be done, nothing is locked or recorded.
 pub async fn durable_up(session: &Session<'_>, apply: bool) -> Result<DurableUp, OpsError> {
-    let desired = sources::durable(session).await?;
-    for warning in &desired.warnings {
-        session.reporter.on(Event::Warning(warning));
+    let layer = Layer::read(session).await?;
+    if let Some(up) = layer.if_up(session, apply).await? {
+        return Ok(up);
     }
-    let names = &session.project.names;
-    let look = async || {
-        let (observed, images) =
-            tokio::try_join!(session.observe(), sources::images(session, desired.services.iter()))?;
-        let (plan, differences) = plan::durable_up(names, &desired, &observed, &images, apply)?;
-        Ok::<_, OpsError>((observed, plan, differences))
-    };
-    let (observed, plan, differences) = look().await?;
-    if plan.only_waits() && lock::current(session, &observed).is_none() {
-        session.execute(&plan, None).await?;
-        let observed = if plan.is_empty() { observed } else { session.observe().await? };
-        return Ok(DurableUp { plan, differences, services: services(names, &observed) });
+    locked(session, "durable up", async || layer.bring_up(session, apply).await).await
+}
+
+/// The durable layer as its files have it.
+pub(super) struct Layer {
+    desired: Durable,
+}
+
+impl Layer {
+    pub async fn read(session: &Session<'_>) -> Result<Self, OpsError> {
+        let desired = sources::durable(session).await?;
+        for warning in &desired.warnings {
+            session.reporter.on(Event::Warning(warning));
+        }
+        Ok(Self { desired })
     }
-    locked(session, "durable up", async || {
-        let (_, plan, differences) = look().await?;
-        // Another operation, which this one waited for, may have done it.
-        if plan.only_waits() {
+
+    async fn plan(
+        &self,
+        session: &Session<'_>,
+        apply: bool,
+    ) -> Result<(Observed, Plan, Vec<Difference>), OpsError> {
+        let images = sources::images(session, self.desired.services.iter());
+        let (observed, images) = tokio::try_join!(session.observe(), images)?;
+        let names = &session.project.names;
+        let (plan, differences) =
+            plan::durable_up(names, &self.desired, &observed, &images, apply)?;
+        Ok((observed, plan, differences))
+    }
+
+    /// The layer, when nothing is to be done but to wait and nobody else is at work: that takes no lock and leaves no
+    /// record.
+    pub async fn if_up(
+        &self,
+        session: &Session<'_>,
+        apply: bool,
+    ) -> Result<Option<DurableUp>, OpsError> {
+        let (mut observed, plan, differences) = self.plan(session, apply).await?;
+        if !plan.only_waits() || lock::current(session, &observed).is_some() {
+            return Ok(None);
+        }
+        if !plan.is_empty() {
             session.execute(&plan, None).await?;
-        } else {
+            observed = session.observe().await?;
+        }
+        Ok(Some(DurableUp {
+            plan,
+            differences,
+            services: services(&session.project.names, &observed),
+        }))
+    }
+
+    /// Brings it up, under the lock.
+    pub async fn bring_up(
+        &self,
+        session: &Session<'_>,
+        apply: bool,
+    ) -> Result<DurableUp, OpsError> {
+        let (mut observed, plan, differences) = self.plan(session, apply).await?;
+        if !plan.is_empty() {
             let recorded = Recorded::new("durable up").plan(&plan);
             history::recorded(session, recorded, async || session.execute(&plan, None).await)
                 .await?;
+            observed = session.observe().await?;
         }
-        Ok(DurableUp { plan, differences, services: services(names, &session.observe().await?) })
-    })
-    .await
+        Ok(DurableUp { plan, differences, services: services(&session.project.names, &observed) })
+    }
 }
 
 /// Stops the durable layer and removes its containers; its data only with `volumes`.

@@ -19,6 +19,8 @@ const BEAT: &str = "/beat";
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A holder on another machine that did not beat for so long is dead.
 const LAPSE: Duration = Duration::from_secs(20);
+/// The longest that one look at the lock may take.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Runs `work` under the environment's lock, and gives the lock back however it ends.
 pub async fn locked<T>(
@@ -40,73 +42,60 @@ pub async fn locked<T>(
 }
 
 async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<(), OpsError> {
-    let deadline = Instant::now() + session.lock_wait;
     let mut other: Option<Watched> = None;
     let mut told = false;
-    loop {
+    let started = Instant::now();
+    // The wait is over between two looks, never within one: what takes over must not be cut off half-way.
+    let looked = run::poll(session.lock_wait + LOOK, async || {
         if session.cancel.is_cancelled() {
             return Err(OpsError::Interrupted);
         }
-        // Outside of any deadline: one that is given up half-way may leave a lock that nobody knows of.
         match create(session, holder).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Poll::Ready(())),
             Err(EngineError::NameTaken { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        if is_free(session, holder, &mut other).await? {
-            continue;
+        let observed = session.engine.observe().await?;
+        let Some(container) = observed.container(&session.project.names.lock()) else {
+            return Ok(Poll::Pending("given back just now".to_owned()));
+        };
+        let held = read(container)?;
+        if is_dead(session.engine, container, &held, holder, &mut other).await? {
+            session.reporter.on(Event::Warning(&format!(
+                "`{}` of {} (since {}) died under way; going on from what it left",
+                held.what, held.who, held.since
+            )));
+            // By id: another one that takes over at the same time may have made its own lock by now.
+            session.engine.remove(&container.id).await?;
+            return match create(session, holder).await {
+                Ok(()) => Ok(Poll::Ready(())),
+                Err(EngineError::NameTaken { .. }) => {
+                    Ok(Poll::Pending("taken over by another".to_owned()))
+                }
+                Err(error) => Err(error.into()),
+            };
         }
-        if let Some(Watched { holder: held, .. }) = &other
-            && !told
-            && !session.lock_wait.is_zero()
-        {
+        if started.elapsed() >= session.lock_wait {
+            return Err(OpsError::Locked { holder: Box::new(held) });
+        }
+        if !told {
             told = true;
             session.reporter.on(Event::Note(&format!(
                 "waiting for the lock: `{}` of {} holds it since {}",
                 held.what, held.who, held.since
             )));
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let freed = run::poll(left, async || {
-            if session.cancel.is_cancelled() {
-                return Err(OpsError::Interrupted);
-            }
-            let free = is_free(session, holder, &mut other).await?;
-            Ok(if free { Poll::Ready(()) } else { Poll::Pending(String::new()) })
-        })
-        .await;
-        match freed {
-            Ok(()) => {}
-            Err(WaitError::Failed(error)) => return Err(error),
-            Err(WaitError::Deadline(_)) => {
-                let holder = other.map(|other| other.holder).unwrap_or_default();
-                return Err(OpsError::Locked { holder: Box::new(holder) });
-            }
-        }
+        Ok(Poll::Pending(String::new()))
+    })
+    .await;
+    match looked {
+        Ok(()) => Ok(()),
+        Err(WaitError::Failed(error)) => Err(error),
+        Err(WaitError::Deadline(_)) => match other {
+            Some(other) => Err(OpsError::Locked { holder: Box::new(other.holder) }),
+            None => Err(OpsError::Locked { holder: Box::default() }),
+        },
     }
-}
-
-/// Whether the lock was given back, or is now: that of a dead holder is taken away.
-async fn is_free(
-    session: &Session<'_>,
-    holder: &Holder,
-    other: &mut Option<Watched>,
-) -> Result<bool, OpsError> {
-    let observed = session.engine.observe().await?;
-    let Some(container) = observed.container(&session.project.names.lock()) else {
-        return Ok(true);
-    };
-    let held = read(container)?;
-    if !is_dead(session.engine, container, &held, holder, other).await? {
-        return Ok(false);
-    }
-    session.reporter.on(Event::Warning(&format!(
-        "`{}` of {} (since {}) died under way; going on from what it left",
-        held.what, held.who, held.since
-    )));
-    // By id: another one that takes over at the same time may have made its own lock by now.
-    session.engine.remove(&container.id).await?;
-    Ok(true)
 }
 
 /// Who holds the lock now, if somebody does.

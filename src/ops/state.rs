@@ -6,7 +6,7 @@ use super::{OpsError, Session, lock};
 use crate::{
     engine::EngineError,
     model::{
-        Change, FileSpec, Mount, Observed, Routing, ServiceSpec, VolumeSpec,
+        Change, Container, FileSpec, Mount, Observed, Routing, ServiceSpec, VolumeSpec,
         control::{Answer, Record, Request, Status},
         labels,
     },
@@ -24,12 +24,26 @@ pub async fn proxy_status(
     observed: &Observed,
 ) -> Result<Option<Box<Status>>, OpsError> {
     let name = session.project.names.proxy();
-    if !observed.container(&name).is_some_and(crate::model::Container::is_running) {
+    if !own_proxy(session, observed)?.is_some_and(Container::is_running) {
         return Ok(None);
     }
     match run::tell(session.engine, &name, &Request::Status).await? {
         Answer::Status(status) => Ok(Some(status)),
         other => Err(wrong(session, format!("the proxy answers {other:?}"))),
+    }
+}
+
+/// The proxy's container. One of its name that is another's is not talked to, and not written to.
+fn own_proxy<'a>(
+    session: &Session<'_>,
+    observed: &'a Observed,
+) -> Result<Option<&'a Container>, OpsError> {
+    let names = &session.project.names;
+    match observed.container(&names.proxy()) {
+        Some(found) if !found.belongs_to(names) => {
+            Err(OpsError::NotOurs { kind: "container", name: names.proxy() })
+        }
+        found => Ok(found),
     }
 }
 
@@ -58,7 +72,7 @@ pub async fn record(session: &Session<'_>, change: &Change) -> Result<(), OpsErr
     sweep(session, &observed).await?;
     let name = session.project.names.proxy();
     let value = serde_json::to_value(change).map_err(|error| wrong(session, error.to_string()))?;
-    if observed.container(&name).is_some_and(crate::model::Container::is_running) {
+    if own_proxy(session, &observed)?.is_some_and(Container::is_running) {
         let record = Record { name: change.id.clone(), value };
         run::tell(session.engine, &name, &Request::Record(record)).await?;
         return Ok(());
@@ -80,9 +94,8 @@ pub async fn record(session: &Session<'_>, change: &Change) -> Result<(), OpsErr
 /// The changes of the environment, oldest first.
 pub async fn changes(session: &Session<'_>, observed: &Observed) -> Result<Vec<Change>, OpsError> {
     let name = session.project.names.proxy();
-    let values: Vec<serde_json::Value> = if observed
-        .container(&name)
-        .is_some_and(crate::model::Container::is_running)
+    let values: Vec<serde_json::Value> = if own_proxy(session, observed)?
+        .is_some_and(Container::is_running)
     {
         match run::tell(session.engine, &name, &Request::History { limit: None }).await? {
             Answer::History(records) => records.into_iter().map(|record| record.value).collect(),
@@ -121,7 +134,7 @@ async fn with_container<T>(
     work: impl AsyncFnOnce(&str) -> Result<T, EngineError>,
 ) -> Result<T, OpsError> {
     let names = &session.project.names;
-    if observed.container(&names.proxy()).is_some() {
+    if own_proxy(session, observed)?.is_some() {
         return Ok(work(&names.proxy()).await?);
     }
     sweep(session, observed).await?;

@@ -2,15 +2,16 @@
 
 use super::{
     Deployed, OpsError, Session, Switched, Tested,
-    deploy::{DeployOptions, deploy},
-    durable::{DurableUp, durable_up},
+    deploy::{DeployOptions, deploy_locked},
+    durable::{DurableUp, Layer},
+    lock::locked,
     preview::{self, Preview},
     sources, state,
-    switch::{SwitchOptions, switch},
+    switch::{SwitchOptions, switch_locked},
     test::test,
 };
 use crate::{
-    model::{Color, Observed, Routing},
+    model::{Color, Container},
     plan::{self, Switch},
     run::Event,
 };
@@ -29,76 +30,99 @@ pub struct Up {
 /// Brings everything up; when the live color runs exactly what the files say, it only says so.
 pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
     let file = &session.project.file;
-    let durable = if file.durable.compose.is_empty() && file.durable.services.is_empty() {
+    let layer = if file.durable.compose.is_empty() && file.durable.services.is_empty() {
         None
     } else {
-        session.reporter.on(Event::Phase("durable layer"));
-        Some(Box::pin(durable_up(session, false)).await?)
+        Some(Layer::read(session).await?)
     };
-    let observed = session.observe().await?;
-    let routing = state::routing(session, &observed).await?;
-    if let Some(live) = routing.live
-        && let Some(stack) = routing.stacks.get(&live)
+    let durable = match &layer {
+        Some(layer) => layer.if_up(session, false).await?,
+        None => None,
+    };
+    if (layer.is_none() || durable.is_some())
+        && let Some(Current { addresses, unfinished: false, .. }) = up_to_date(session).await?
     {
-        let (files, app) = sources::app(session, live, &stack.release).await?;
-        let images = sources::images(session, app.services.iter()).await?;
-        let proxy = plan::desired::proxy(session.project, &files);
-        let proxy_runs = plan::proxy_is_current(&proxy, &observed)
-            && observed
-                .container(&proxy.spec.name)
-                .is_some_and(crate::model::Container::is_running);
-        let same_routes = stack.routes == app.routes;
-        if proxy_runs
-            && same_routes
-            && plan::is_up_to_date(&session.project.names, &app, &observed, &images)
-        {
-            let addresses = preview::live(session, &files);
-            let switched = finish_switch(session, live, &observed, &routing).await?;
+        return Ok(Up { durable, deployed: None, tested: None, switched: None, addresses });
+    }
+    locked(session, "up", async || {
+        let durable = match &layer {
+            Some(layer) => {
+                session.reporter.on(Event::Phase("durable layer"));
+                Some(Box::pin(layer.bring_up(session, false)).await?)
+            }
+            None => None,
+        };
+        // Only the durable layer was down, or another `up` did it meanwhile, or a switch was broken off.
+        if let Some(Current { live, addresses, unfinished }) = up_to_date(session).await? {
+            let options = SwitchOptions { color: Some(live), force: false };
+            let switched = if unfinished {
+                Some(Box::pin(switch_locked(session, "switch", options)).await?)
+            } else {
+                None
+            };
             return Ok(Up { durable, deployed: None, tested: None, switched, addresses });
         }
-    }
-    session.reporter.on(Event::Phase("deploy"));
-    let deployed = Box::pin(deploy(session, DeployOptions::default())).await?;
-    let color = deployed.color;
-    session.reporter.on(Event::Phase("test"));
-    let tested = test(session, Some(color)).await?;
-    if !tested.passed {
-        let failed = tested.checks.iter().filter(|check| !check.passed).count();
-        return Err(OpsError::TestsFailed { color, failed, all: tested.checks.len() });
-    }
-    session.reporter.on(Event::Phase("switch"));
-    let options = SwitchOptions { color: Some(color), force: false };
-    let switched = Box::pin(switch(session, options)).await?;
-    let files = session.project.load_app(color, &deployed.release)?;
-    let addresses = preview::live(session, &files);
-    Ok(Up {
-        durable,
-        deployed: Some(deployed),
-        tested: Some(tested),
-        switched: Some(switched),
-        addresses,
+        session.reporter.on(Event::Phase("deploy"));
+        let deployed = Box::pin(deploy_locked(session, DeployOptions::default())).await?;
+        let color = deployed.color;
+        session.reporter.on(Event::Phase("test"));
+        let tested = test(session, Some(color)).await?;
+        if !tested.passed {
+            let failed = tested.checks.iter().filter(|check| !check.passed).count();
+            return Err(OpsError::TestsFailed { color, failed, all: tested.checks.len() });
+        }
+        session.reporter.on(Event::Phase("switch"));
+        let options = SwitchOptions { color: Some(color), force: false };
+        let switched = Box::pin(switch_locked(session, "switch", options)).await?;
+        let files = session.project.load_app(color, &deployed.release)?;
+        let addresses = preview::live(session, &files);
+        Ok(Up {
+            durable,
+            deployed: Some(deployed),
+            tested: Some(tested),
+            switched: Some(switched),
+            addresses,
+        })
     })
+    .await
 }
 
-/// Moves the workers that an earlier switch, which was broken off, did not get to.
-async fn finish_switch(
-    session: &Session<'_>,
+/// A live color that runs exactly what the files say.
+struct Current {
     live: Color,
-    observed: &Observed,
-    routing: &Routing,
-) -> Result<Option<Switched>, OpsError> {
+    addresses: Vec<Preview>,
+    /// Its switch was broken off: workers are left to stop or to start.
+    unfinished: bool,
+}
+
+async fn up_to_date(session: &Session<'_>) -> Result<Option<Current>, OpsError> {
+    let observed = session.observe().await?;
+    let routing = state::routing(session, &observed).await?;
+    let Some((live, stack)) =
+        routing.live.and_then(|live| Some((live, routing.stacks.get(&live)?)))
+    else {
+        return Ok(None);
+    };
+    let (files, app) = sources::app(session, live, &stack.release).await?;
+    let images = sources::images(session, app.services.iter()).await?;
+    let proxy = plan::desired::proxy(session.project, &files);
+    let proxy_runs = plan::proxy_is_current(&proxy, &observed)
+        && observed.container(&proxy.spec.name).is_some_and(Container::is_running);
+    let current = proxy_runs
+        && stack.routes == app.routes
+        && plan::is_up_to_date(&session.project.names, &app, &observed, &images);
+    if !current {
+        return Ok(None);
+    }
     let rest = plan::switch(&Switch {
         names: &session.project.names,
         to: live,
-        observed,
-        routing,
+        observed: &observed,
+        routing: &routing,
         tested: false,
         force: false,
         wait: session.wait,
     })?;
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    let options = SwitchOptions { color: Some(live), force: false };
-    Box::pin(switch(session, options)).await.map(Some)
+    let addresses = preview::live(session, &files);
+    Ok(Some(Current { live, addresses, unfinished: !rest.is_empty() }))
 }

@@ -44,7 +44,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     }
 
     let mut plan = Plan::default();
-    let proxy = proxy::proxy(
+    let up = proxy::proxy(
         &mut plan,
         names,
         input.proxy,
@@ -52,7 +52,10 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
         input.proxy_image.is_some_and(|(_, there)| there),
         observed,
     )?;
-    let mut before = Before { proxy, ..Before::default() };
+    let proxy = up.started;
+    // What routes lead to joins the proxy's network.
+    let mut before =
+        Before { proxy, places: up.network.into_iter().collect(), ..Before::default() };
     before.images = stack::images(&mut plan, app.services.iter(), input.images);
     let cleared = clear(&mut plan, input, proxy, &before.images, live);
     before.removed.clone_from(&cleared.containers);
@@ -107,7 +110,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
             let reason = match service.role {
                 Role::Worker => format!("starts when {color} goes live"),
                 Role::Hook => format!("runs before {color} goes live"),
-                _ => format!("release {}", app.release),
+                _ => "a fresh stack".to_owned(),
             };
             (Need::Create, reason)
         });

@@ -15,8 +15,14 @@ pub fn proxy_is_current(desired: &Proxy, observed: &Observed) -> bool {
         })
 }
 
-/// Adds the steps after which the proxy runs (or, with `start` false, merely is there: a home for lock, history and
-/// routing). `image` is given when the container has to be made.
+/// The steps after which the proxy's network is there, and after which it runs; none where that is so already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Up {
+    pub network: Option<Id>,
+    pub started: Option<Id>,
+}
+
+/// Adds the steps after which the proxy runs. `image` is given when the container has to be made.
 pub(super) fn proxy(
     plan: &mut Plan,
     names: &Names,
@@ -24,17 +30,18 @@ pub(super) fn proxy(
     image: Option<&ImageJob>,
     image_is_there: bool,
     observed: &Observed,
-) -> Result<Option<Id>, Conflict> {
+) -> Result<Up, Conflict> {
     let found = conflict::own_container(observed, names, "proxy", &desired.spec.name)?;
     let network = conflict::own_network(observed, names, "proxy", &desired.network.name)?;
     let current = proxy_is_current(desired, observed);
     if current && found.is_some_and(crate::model::Container::is_running) {
-        return Ok(None);
+        return Ok(Up { network: None, started: None });
     }
     conflict::ports(observed, &desired.spec.name, &desired.spec.ports)?;
     let volumes: Vec<_> =
         desired.volumes.iter().filter(|volume| observed.volume(&volume.name).is_none()).collect();
     let mut before = vec![];
+    let mut made_network = None;
     if !current && let Some(image) = image {
         let reason = match found {
             None => "not found",
@@ -66,12 +73,13 @@ pub(super) fn proxy(
         // After the removal: the old container would never start on a new network of the same name.
         let removed = if found.is_some() { before.clone() } else { vec![] };
         if network.is_none() {
-            before.push(plan.push(
+            made_network = Some(plan.push(
                 removed.clone(),
                 Action::CreateNetwork(Box::new(desired.network.clone())),
                 format!("create network {}", desired.network.name),
                 "not found",
             ));
+            before.extend(made_network);
         }
         for volume in volumes {
             before.push(plan.push(
@@ -87,5 +95,7 @@ pub(super) fn proxy(
             vec![plan.push(before, Action::Create(Box::new(spec)), "create the proxy", reason)];
     }
     let reason = if current { "it is stopped" } else { "it carries the traffic" };
-    Ok(Some(plan.push(before, Action::Start(desired.spec.name.clone()), "start the proxy", reason)))
+    let start = Action::Start(desired.spec.name.clone());
+    let started = Some(plan.push(before, start, "start the proxy", reason));
+    Ok(Up { network: made_network, started })
 }

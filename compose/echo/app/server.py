@@ -39,7 +39,7 @@ async def errors_as_json(request: web.Request, handler):
     except web.HTTPException as error:
         code = error.reason.lower().replace(" ", "_")
         body = {"error": {"code": code, "message": error.reason}, **IDENTITY}
-        headers = {k: v for k, v in error.headers.items() if k == "Allow"}
+        headers = {k: v for k, v in error.headers.items() if k in ("Allow", "Upgrade")}
         return web.json_response(body, status=error.status, headers=headers)
 
 

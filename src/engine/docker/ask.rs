@@ -7,7 +7,11 @@ use bollard::{container::LogOutput, query_parameters::AttachContainerOptions};
 use futures_util::StreamExt as _;
 use tokio::{io::AsyncWriteExt as _, time::Instant};
 
-use super::{Docker, fault::Asked, inspect};
+use super::{
+    Docker,
+    fault::{self, Asked},
+    inspect,
+};
 use crate::{
     engine::{EngineError, Result},
     model::State,
@@ -57,8 +61,12 @@ async fn attached(
     };
     let attach = docker.api.attach_container(name, Some(options));
     let Ok(attach) = tokio::time::timeout_at(end, attach).await else { return Ok(None) };
-    let mut streams =
-        attach.map_err(|e| docker.explain(&e, Asked::Container { name, verb: "attach to" }))?;
+    let mut streams = match attach {
+        Ok(streams) => streams,
+        // It is paused, or between two runs.
+        Err(error) if fault::status(&error) == Some(409) => return Ok(None),
+        Err(e) => return Err(docker.explain(&e, Asked::Container { name, verb: "attach to" })),
+    };
     let question = format!("{line}\n");
     let sent = async {
         streams.input.write_all(question.as_bytes()).await?;

@@ -28,7 +28,7 @@ pub(super) const PATIENT: Duration = Duration::from_hours(24);
 const PING: Duration = Duration::from_secs(15);
 
 /// A Docker engine, reached at one address. Belongs to the runtime that it was connected on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Docker {
     pub(super) address: Address,
     pub(super) version: Version,
@@ -45,7 +45,7 @@ pub struct Docker {
 impl Docker {
     /// Connects and agrees on an API version, with one cheap call.
     pub async fn connect(address: &Address) -> Result<Self> {
-        let transport = Transport::new(address.clone());
+        let transport = Transport::new(address)?;
         let explain = |error: &Bollard| {
             fault::explain(error, Asked::Engine("reach the engine"), address, PING)
         };

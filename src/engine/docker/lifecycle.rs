@@ -1,117 +1,23 @@
-//! Containers from creation to removal.
+//! Containers from start to removal.
 
 use std::time::Duration;
 
 use bollard::{
     errors::Error,
     query_parameters::{
-        RemoveContainerOptions, RenameContainerOptions, StartContainerOptions,
-        StopContainerOptions, WaitContainerOptions,
+        RemoveContainerOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
     },
 };
 use futures_util::StreamExt as _;
-use serde::Deserialize;
 
 use super::{
     Docker, body,
-    call::Path,
     fault::{self, Asked},
-    files,
 };
 use crate::{
     engine::{EngineError, Result},
-    model::{Attachment, ServiceSpec},
+    model::Attachment,
 };
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Created {
-    id: String,
-}
-
-/// A container that needs more than one call to be whole gets its name last: what bears the name is whole, also after
-/// a kill at any point. What a kill left under the name for the meantime is removed by the next creation.
-pub(super) async fn create(docker: &Docker, spec: &ServiceSpec) -> Result<()> {
-    let body = body::container(spec, docker.version)?;
-    let later = body::later(spec, docker.version);
-    if later.is_empty() && spec.files.is_empty() {
-        return make(docker, spec, &spec.name, &body).await.map(|_| ());
-    }
-    let meantime = format!("{}.unfinished", spec.name);
-    let id = match make(docker, spec, &meantime, &body).await {
-        Err(EngineError::NameTaken { .. }) => {
-            remove(docker, &meantime).await?;
-            make(docker, spec, &meantime, &body).await?
-        }
-        made => made?,
-    };
-    let mut guard = Unfinished { docker, id: Some(id.clone()) };
-    let finished = async {
-        for network in later {
-            connect(docker, &id, network).await?;
-        }
-        files::write(docker, &id, &spec.files).await?;
-        rename(docker, &id, spec).await
-    };
-    let finished = finished.await;
-    guard.id = None;
-    if finished.is_err() {
-        remove(docker, &id).await?;
-    }
-    finished.map_err(|error| named(error, &spec.name))
-}
-
-async fn make(
-    docker: &Docker,
-    spec: &ServiceSpec,
-    name: &str,
-    body: &serde_json::Value,
-) -> Result<String> {
-    let mut path = Path::new(&["containers", "create"]).with("name", name);
-    if let Some(platform) = &spec.platform {
-        path = path.with("platform", platform);
-    }
-    let asked = Asked::Create { name, image: &spec.image };
-    Ok(docker.post::<Created>(path.as_str(), body, asked).await?.id)
-}
-
-async fn rename(docker: &Docker, id: &str, spec: &ServiceSpec) -> Result<()> {
-    let name = spec.name.clone();
-    let options = RenameContainerOptions { name: name.clone() };
-    let asked = Asked::Create { name: &name, image: &spec.image };
-    docker.api.rename_container(id, options).await.map_err(|e| docker.explain(&e, asked))
-}
-
-/// The error with the container's name in place of the id that it had in the meantime.
-fn named(error: EngineError, name: &str) -> EngineError {
-    match error {
-        EngineError::Refused { status, reason, .. } => {
-            EngineError::Refused { intention: format!("create container `{name}`"), status, reason }
-        }
-        EngineError::Io { reason, .. } => {
-            EngineError::Io { intention: format!("create container `{name}`"), reason }
-        }
-        other => other,
-    }
-}
-
-/// Removes what a creation that was dropped half-way leaves.
-struct Unfinished<'a> {
-    docker: &'a Docker,
-    id: Option<String>,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            let api = self.docker.api.clone();
-            tokio::spawn(async move {
-                let options = RemoveContainerOptions { force: true, v: true, link: false };
-                let _ = api.remove_container(&id, Some(options)).await;
-            });
-        }
-    }
-}
 
 pub(super) async fn start(docker: &Docker, name: &str) -> Result<()> {
     docker

@@ -7,6 +7,7 @@ mod ask;
 mod body;
 mod build;
 mod call;
+mod create;
 mod exec;
 mod fault;
 mod files;
@@ -21,6 +22,7 @@ mod network;
 mod observe;
 mod pull;
 mod reference;
+mod tls;
 mod transport;
 mod version;
 
@@ -96,7 +98,7 @@ impl Engine for Docker {
     }
 
     async fn create(&self, spec: &ServiceSpec) -> Result<()> {
-        lifecycle::create(self, spec).await
+        create::create(self, spec).await
     }
 
     async fn start(&self, name: &str) -> Result<()> {

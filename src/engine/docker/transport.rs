@@ -1,7 +1,7 @@
 //! HTTP to the engine over connections that are kept: bollard's own transports open one for each request.
 
 use std::{
-    io,
+    fmt, io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -16,12 +16,15 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::TlsConnector;
 
-use super::{Address, version::Version};
+use super::{Address, tls, version::Version};
+use crate::engine::EngineError;
 
 type Bollard = bollard::errors::Error;
 
@@ -39,7 +42,7 @@ pub(super) fn stream(bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'stat
     Either::Right(StreamBody::new(Box::pin(bytes.map_ok(Frame::data))))
 }
 
-/// Time to get a TCP connection.
+/// Time to get a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// No connection could be had; inside of an [`io::Error`], to tell it from a connection that broke.
@@ -48,20 +51,31 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub(super) struct NotConnected(pub String);
 
 /// The connections to one engine.
-#[derive(Debug)]
 pub(super) struct Transport {
     address: Address,
+    tls: Option<TlsConnector>,
     idle: Mutex<Vec<SendRequest<Body>>>,
     /// Put before each path; none before it is agreed on.
     version: Mutex<Option<Version>>,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Transport({})", self.address)
+    }
 }
 
 trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
 
 impl Transport {
-    pub fn new(address: Address) -> Arc<Self> {
-        Arc::new(Self { address, idle: Mutex::default(), version: Mutex::default() })
+    pub fn new(address: &Address) -> Result<Arc<Self>, EngineError> {
+        let tls = match address {
+            Address::Tcp { tls: Some(folder), .. } => Some(tls::connector(folder)?),
+            _ => None,
+        };
+        let address = address.clone();
+        Ok(Arc::new(Self { address, tls, idle: Mutex::default(), version: Mutex::default() }))
     }
 
     pub fn speak(&self, version: Version) {
@@ -100,22 +114,26 @@ impl Transport {
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, Bollard> {
-        let refused =
-            |error: io::Error| io::Error::new(error.kind(), NotConnected(error.to_string()));
-        let socket: Box<dyn Socket> = match &self.address {
-            Address::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(refused)?),
-            Address::Tcp(host) => {
-                let socket = tokio::time::timeout(CONNECT, TcpStream::connect(host))
-                    .await
-                    .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-                    .map_err(refused)?;
-                socket.set_nodelay(true)?;
-                Box::new(socket)
-            }
-        };
+        let socket = tokio::time::timeout(CONNECT, self.socket())
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|error| io::Error::new(error.kind(), NotConnected(error.to_string())))?;
         let (sender, connection) = handshake(TokioIo::new(socket)).await?;
         tokio::spawn(connection.with_upgrades());
         Ok(sender)
+    }
+
+    async fn socket(&self) -> io::Result<Box<dyn Socket>> {
+        let (host, port) = match &self.address {
+            Address::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+            Address::Tcp { host, port, .. } => (host.trim_matches(['[', ']']), *port),
+        };
+        let usual = if self.tls.is_some() { 2376 } else { 2375 };
+        let socket = TcpStream::connect((host, port.unwrap_or(usual))).await?;
+        socket.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(socket)) };
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        Ok(Box::new(tls.connect(name, socket).await?))
     }
 
     /// The request as HTTP/1.1 wants it: a bare path, with the version that was agreed on (bollard loses it), and a

@@ -148,9 +148,7 @@ impl Memory {
     pub fn changes(&self) -> Vec<String> {
         let reads = ["observe", "info", "image", "inspect", "exec", "ask", "logs", "read_", "wait"];
         let mut calls = self.calls();
-        calls.retain(|call| {
-            !reads.iter().any(|read| call.starts_with(read)) || call.starts_with("image_")
-        });
+        calls.retain(|call| !reads.iter().any(|read| call.starts_with(read)));
         calls
     }
 

@@ -34,10 +34,10 @@ fn the_first_deploy_makes_all_there_is_and_the_proxy() {
     [7]            pull image redis:8                          cache needs it
     [8]            pull image nginx:1.27                       web needs it
     [9]            create network shop-devlocal-blue-network   not found
-    [10] ←7,9      create blue/cache (redis:8)                 release r1
+    [10] ←2,7,9    create blue/cache (redis:8)                 a fresh stack
     [11] ←10       start blue/cache                            depends on nothing
     [12] ←11       wait until blue/cache is healthy            web depends on it
-    [13] ←8,9      create blue/web (nginx:1.27)                release r1
+    [13] ←2,8,9    create blue/web (nginx:1.27)                a fresh stack
     [14] ←12,13    start blue/web                              after cache
     [15] ←6,14     wait until blue/web is ready                a route leads to it
     [16] ←6,12,15  make blue known to the proxy                its preview leads to it from here on
@@ -53,10 +53,10 @@ fn the_other_color_comes_up_beside_the_live_one_without_touching_it() {
     let plan = stage.deploy(&world, Color::Green, "r2").unwrap();
     assert_snapshot!(plan, @"
     [1]       create network shop-devlocal-green-network  not found
-    [2] ←1    create green/cache (redis:8)                release r2
+    [2] ←1    create green/cache (redis:8)                a fresh stack
     [3] ←2    start green/cache                           depends on nothing
     [4] ←3    wait until green/cache is healthy           web depends on it
-    [5] ←1    create green/web (nginx:1.27)               release r2
+    [5] ←1    create green/web (nginx:1.27)               a fresh stack
     [6] ←4,5  start green/web                             after cache
     [7] ←6    wait until green/web is ready               a route leads to it
     [8] ←4,7  make green known to the proxy               its preview leads to it from here on
@@ -76,10 +76,10 @@ fn a_deploy_over_an_idle_color_takes_its_last_release_away_once_nothing_is_open_
     [4]  ←3     remove container shop-devlocal-blue-cache-1  of the color's last release
     [5]  ←2     stop shop-devlocal-blue-web-1                of the color's last release
     [6]  ←5     remove container shop-devlocal-blue-web-1    of the color's last release
-    [7]  ←4     create blue/cache (redis:8)                  release r2
+    [7]  ←4     create blue/cache (redis:8)                  a fresh stack
     [8]  ←7     start blue/cache                             depends on nothing
     [9]  ←8     wait until blue/cache is healthy             web depends on it
-    [10] ←6     create blue/web (nginx:1.27)                 release r2
+    [10] ←6     create blue/web (nginx:1.27)                 a fresh stack
     [11] ←9,10  start blue/web                               after cache
     [12] ←11    wait until blue/web is ready                 a route leads to it
     [13] ←9,12  make blue known to the proxy                 its preview leads to it from here on
@@ -115,10 +115,10 @@ fn a_network_is_made_anew_only_when_its_definition_changed() {
     [6]  ←5      remove container shop-devlocal-blue-web-1    of the color's last release
     [7]  ←4,6    remove network shop-devlocal-blue-network    its definition changed
     [8]  ←7      create network shop-devlocal-blue-network    its definition changed
-    [9]  ←4,8    create blue/cache (redis:8)                  release r2
+    [9]  ←4,8    create blue/cache (redis:8)                  a fresh stack
     [10] ←9      start blue/cache                             depends on nothing
     [11] ←10     wait until blue/cache is healthy             web depends on it
-    [12] ←6,8    create blue/web (nginx:1.27)                 release r2
+    [12] ←6,8    create blue/web (nginx:1.27)                 a fresh stack
     [13] ←11,12  start blue/web                               after cache
     [14] ←13     wait until blue/web is ready                 a route leads to it
     [15] ←11,14  make blue known to the proxy                 its preview leads to it from here on
@@ -142,7 +142,7 @@ fn a_named_volume_is_fresh_with_each_release_and_one_for_each_color() {
     [4]  ←3    remove container shop-devlocal-blue-web-1  of the color's last release
     [5]  ←4    remove volume shop-devlocal-blue-uploads   of the color's last release
     [6]  ←5    create volume shop-devlocal-blue-uploads   not found
-    [7]  ←4,6  create blue/web (nginx)                    release r2
+    [7]  ←4,6  create blue/web (nginx)                    a fresh stack
     [8]  ←7    start blue/web                             depends on nothing
     [9]  ←8    wait until blue/web is healthy             it is part of the stack
     [10] ←9    make blue known to the proxy               its preview leads to it from here on
@@ -170,10 +170,10 @@ services:
     [6]  ←5        start the proxy                             it carries the traffic
     [7]            pull image nginx                            none needs it
     [8]            create network shop-devlocal-green-network  not found
-    [9]  ←7,8      create green/web-1 (nginx)                  release r1
+    [9]  ←2,7,8    create green/web-1 (nginx)                  a fresh stack
     [10] ←9        start green/web-1                           depends on nothing
     [11] ←6,10     wait until green/web-1 is ready             a route leads to it
-    [12] ←7,8      create green/web-2 (nginx)                  release r1
+    [12] ←2,7,8    create green/web-2 (nginx)                  a fresh stack
     [13] ←12       start green/web-2                           depends on nothing
     [14] ←6,13     wait until green/web-2 is ready             a route leads to it
     [15] ←6,11,14  make green known to the proxy               its preview leads to it from here on
@@ -258,7 +258,7 @@ fn the_live_color_is_refused_unless_it_is_meant() {
     assert_snapshot!(plan, @"
     [1]     stop shop-devlocal-blue-web-1              of the color's last release
     [2] ←1  remove container shop-devlocal-blue-web-1  of the color's last release
-    [3] ←2  create blue/web (nginx)                    release r2
+    [3] ←2  create blue/web (nginx)                    a fresh stack
     [4] ←3  start blue/web                             depends on nothing
     [5] ←4  wait until blue/web is healthy             it is part of the stack
     [6] ←5  make blue known to the proxy               its preview leads to it from here on

@@ -3,8 +3,10 @@
 mod containers;
 mod files;
 mod images;
+mod options;
 mod program;
 mod talk;
+mod tls;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, path::Path, time::Duration};
 
@@ -137,8 +139,8 @@ async fn program(docker: &Docker) -> String {
 
 /// Images of earlier builds of the program go, unless a test run may be using them.
 async fn forget_old(docker: &Docker, current: &str) {
-    let hour_ago = jiff::Timestamp::now().as_second() - 3600;
-    let old = |image: &Image| image.created < hour_ago && !image.tags.iter().any(|t| t == current);
+    let while_ago = jiff::Timestamp::now().as_second() - 900;
+    let old = |image: &Image| image.created < while_ago && !image.tags.iter().any(|t| t == current);
     for image in docker.images(PROGRAM, None).await.unwrap().iter().filter(|image| old(image)) {
         for tag in &image.tags {
             docker.remove_image(tag).await.unwrap();

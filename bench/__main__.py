@@ -1,0 +1,67 @@
+"""The benchmarks' command line: `scripts/bench` says what there is."""
+
+import argparse
+import os
+import signal
+import sys
+
+import against_compose
+import against_proxies
+import report
+import switching
+from shell import Failed, Shared, say, sweep
+
+LIMIT = 700  # seconds: `all` has to end within 12 minutes, whatever hangs
+
+SUBJECTS = {
+    "deploy": against_compose.deploy,
+    "durable": against_compose.durable,
+    "proxy": against_proxies.compare,
+    "switch": switching.switch,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench")
+    parser.add_argument("subject", choices=[*SUBJECTS, "all", "clean"])
+    parser.add_argument("--quick", action="store_true", help="a few rounds only; writes nothing")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("bench: needs root: the proxies are pinned, and one is put into a folder of its own")
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGALRM, overdue)
+    signal.alarm(LIMIT)
+    sweep()
+    if options.subject == "clean":
+        return
+    shared = Shared()
+    chosen = SUBJECTS if options.subject == "all" else [options.subject]
+    try:
+        for name in chosen:
+            section = SUBJECTS[name](options.quick)
+            print(section, flush=True)
+            if not options.quick:
+                report.write(name, section)
+    except Failed as failure:
+        sys.exit(f"bench: {failure}")
+    finally:
+        signal.alarm(0)
+        sweep()
+        shared.remove()
+    if not options.quick:
+        say(f"wrote {report.SHOWN}")
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def overdue(*_):
+    raise Failed(f"not done within {LIMIT} s")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

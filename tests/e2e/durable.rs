@@ -1,0 +1,157 @@
+//! The durable layer from every state that it can be found in, with a real MariaDB.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use crate::support::{
+    Sandbox,
+    engine::{self, Kind},
+};
+
+/// What the database of an environment answers to a question, asked with the client that `durable shell` opens.
+#[track_caller]
+fn sql(sandbox: &Sandbox, environment: &str, question: &str) -> String {
+    let container = format!("{}-{environment}-durable-mariadb", sandbox.name);
+    let client = "MYSQL_PWD=\"$MARIADB_PASSWORD\" exec mariadb --user=\"$MARIADB_USER\" \
+                  --batch --skip-column-names --execute=\"$0\" \"$MARIADB_DATABASE\"";
+    engine::ask(&["exec", &container, "sh", "-c", client, question])
+}
+
+fn remember(sandbox: &Sandbox, environment: &str, email: &str) {
+    let insert = format!("INSERT INTO users (email, password_hash) VALUES ('{email}', 'x')");
+    let _ = sql(sandbox, environment, &insert);
+}
+
+fn remembered(sandbox: &Sandbox, environment: &str) -> Vec<String> {
+    let all = sql(sandbox, environment, "SELECT email FROM users ORDER BY id");
+    all.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn durable_up_converges_from_every_state_and_keeps_the_data() {
+    let sandbox = Sandbox::small_with_database();
+    let thing = |rest: &str| sandbox.thing(rest);
+    let (container, network) = (thing("durable-mariadb"), thing("durable-network"));
+
+    // Nothing there.
+    let up = sandbox.ok("durable up").says("the durable layer is up: mariadb (").says("made ");
+    println!("`durable up` from nothing: {:.1} s", up.took.as_secs_f64());
+    assert_eq!(engine::named(Kind::Container, &thing("durable")), [container.as_str()]);
+    assert_eq!(engine::named(Kind::Network, &thing("durable")), [network.as_str()]);
+    assert_eq!(engine::named(Kind::Volume, &thing("durable")), [thing("durable-mariadb-data")]);
+    let tables = sql(&sandbox, "devlocal", "SHOW TABLES");
+    assert!(
+        tables.contains("users") && tables.contains("orders"),
+        "init SQL did not run: {tables}"
+    );
+    remember(&sandbox, "devlocal", "first@example.org");
+
+    // The passwords are their owner's alone.
+    let credentials = sandbox.path(".envctl/devlocal.credentials");
+    assert_eq!(fs::metadata(&credentials).unwrap().permissions().mode() & 0o777, 0o600);
+    let passwords = fs::read_to_string(&credentials).unwrap();
+    let _ = sandbox.ok("credentials");
+    assert_eq!(fs::read_to_string(&credentials).unwrap(), passwords);
+
+    // All there: nothing is done, and that is said.
+    let id = engine::container(&container);
+    let again = sandbox.ok("durable up").says("the durable layer was up already");
+    println!("`durable up` again: {} ms", again.took.as_millis());
+    assert_eq!(engine::container(&container), id);
+    let _ = sandbox.envctl("plan durable --exit-code").run().ok();
+
+    // Stopped; container gone; network gone; all gone but the volume; killed.
+    let _ = engine::docker(&format!("stop {container}")).ok();
+    let _ = sandbox.envctl("plan durable --exit-code").run().code(4);
+    let _ = sandbox.ok("durable up").says("is up");
+    assert_eq!(engine::container(&container), id, "a stopped container is started, not replaced");
+    remember(&sandbox, "devlocal", "second@example.org");
+
+    let _ = engine::docker(&format!("rm --force {container}")).ok();
+    let _ = sandbox.ok("durable up");
+    assert_eq!(remembered(&sandbox, "devlocal").len(), 2);
+
+    let _ = engine::docker(&format!("network disconnect --force {network} {container}")).ok();
+    let _ = engine::docker(&format!("network rm {network}")).ok();
+    let _ = sandbox.ok("durable up");
+    let joined = format!("{{{{index .NetworkSettings.Networks \"{network}\"}}}}");
+    assert_ne!(engine::ask(&["inspect", "--format", &joined, &container]), "<nil>");
+    assert_eq!(remembered(&sandbox, "devlocal").len(), 2);
+
+    let _ = sandbox.ok("durable down").says("the durable layer is down; its data stays");
+    assert_eq!(engine::named(Kind::Container, &thing("durable")), [""; 0]);
+    assert_eq!(engine::named(Kind::Network, &thing("durable")), [""; 0]);
+    let _ = sandbox.ok("durable down").says("was down already");
+    let _ = sandbox.ok("durable up");
+    assert_eq!(remembered(&sandbox, "devlocal"), ["first@example.org", "second@example.org"]);
+
+    // A changed definition is told, and applied when asked for, on the same data.
+    let id = engine::container(&container);
+    let file = sandbox.path("durable/.env.devlocal");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}MARIADB_MAX_CONNECTIONS=77\n")).unwrap();
+    let _ = sandbox.ok("durable up").says("another definition").says("durable up --apply");
+    assert_eq!(engine::container(&container), id);
+    let status = sandbox.ok("durable status --json").json();
+    assert_eq!(status["differences"][0]["service"], "mariadb");
+    let _ = sandbox.ok("durable up --apply");
+    assert_ne!(engine::container(&container), id);
+    assert_eq!(sql(&sandbox, "devlocal", "SELECT @@max_connections"), "77");
+    assert_eq!(remembered(&sandbox, "devlocal").len(), 2);
+
+    // Only the environment's name deletes data.
+    for words in ["durable down --volumes", "durable down --volumes --confirm ci"] {
+        let _ = sandbox.envctl(words).run().code(2).says("devlocal");
+        assert_eq!(remembered(&sandbox, "devlocal").len(), 2);
+    }
+    let _ = sandbox.envctl("durable down --confirm devlocal").run().code(2);
+    let _ = sandbox.ok("durable down --volumes --confirm devlocal").says("its data deleted");
+    assert_eq!(engine::named(Kind::Volume, &thing("durable")), [""; 0]);
+    assert_eq!(fs::read_to_string(&credentials).unwrap(), passwords, "passwords outlive the data");
+}
+
+#[test]
+fn two_environments_stand_side_by_side_and_know_nothing_of_each_other() {
+    let sandbox = Sandbox::small_with_database();
+    let _ = sandbox.ok("durable up");
+    let _ = sandbox.ok("durable up --env ci");
+    for (environment, port) in [("devlocal", 3), ("ci", 8)] {
+        let container = format!("{}-{environment}-durable-mariadb", sandbox.name);
+        let published = engine::ask(&["port", &container, "3306/tcp"]);
+        assert_eq!(published, format!("127.0.0.1:{}", sandbox.ports.get(port)));
+    }
+    remember(&sandbox, "devlocal", "dev@example.org");
+    remember(&sandbox, "ci", "ci@example.org");
+    assert_eq!(remembered(&sandbox, "devlocal"), ["dev@example.org"]);
+    assert_eq!(remembered(&sandbox, "ci"), ["ci@example.org"]);
+    assert_ne!(
+        sandbox.read(".envctl/devlocal.credentials"),
+        sandbox.read(".envctl/ci.credentials")
+    );
+
+    let _ = sandbox
+        .envctl("durable down --volumes --confirm devlocal")
+        .env("ENVCTL_ENV", "ci")
+        .run()
+        .code(2);
+    let _ = sandbox.ok("durable down --volumes --confirm ci --env ci");
+    assert_eq!(remembered(&sandbox, "devlocal"), ["dev@example.org"]);
+    let _ = sandbox.envctl("durable status --env ci").run().ok().shows("absent");
+}
+
+#[test]
+fn the_ports_of_the_demo_are_3306_and_3307_and_its_names_those_of_the_design() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    assert!(read("durable/.env.devlocal").lines().any(|line| line == "MARIADB_PORT=3306"));
+    assert!(read("durable/.env.ci").lines().any(|line| line == "MARIADB_PORT=3307"));
+    let sandbox = Sandbox::demo();
+    let plan = sandbox.envctl("plan durable --env ci").run();
+    // The passwords are not made yet, and a plan makes nothing.
+    let _ = plan.code(2).says("envctl credentials");
+    let _ = sandbox.ok("credentials --env ci");
+    let plan = sandbox.ok("plan durable --env ci");
+    let prefix = format!("{}-ci-durable", sandbox.name);
+    let plan = plan.shows(&format!("create network {prefix}-network"));
+    let _ = plan.shows(&format!("create volume {prefix}-mariadb-data"));
+    assert_eq!(sandbox.things(Kind::Container), [""; 0]);
+}

@@ -1,0 +1,255 @@
+//! The demo from nothing to its second release: what the README promises, in its order.
+
+use std::{process::Command, time::Duration};
+
+use serde_json::json;
+
+use crate::support::{
+    Outcome, Sandbox,
+    engine::{self, Kind},
+    http::{self, Connection},
+    program, wait,
+};
+
+const FRONTEND: u16 = 0;
+const FRONTEND_TLS: u16 = 1;
+const API_TLS: u16 = 2;
+const MARIADB: u16 = 3;
+const BLUE: u16 = 10;
+const GREEN: u16 = 20;
+
+struct Customer {
+    email: String,
+    token: String,
+}
+
+const PASSWORD: &str = "correct horse";
+
+impl Customer {
+    fn register(port: u16) -> Self {
+        let email = "ada@example.org".to_owned();
+        let account = json!({ "email": email, "password": PASSWORD });
+        let _ = http::post(port, "/api/auth/register", None, &account).status(201);
+        Self::log_in(port, email)
+    }
+
+    fn log_in(port: u16, email: String) -> Self {
+        let account = json!({ "email": email, "password": PASSWORD });
+        let session = http::post(port, "/api/auth/login", None, &account).status(200).json();
+        Self { email, token: session["token"].as_str().unwrap().to_owned() }
+    }
+
+    fn order(&self, port: u16, item: &str) {
+        let order = json!({ "item": item, "quantity": 2 });
+        let _ = http::post(port, "/api/orders", Some(&self.token), &order).status(201);
+    }
+
+    /// The items ordered and the color that took each, oldest first.
+    fn orders(&self, port: u16) -> Vec<(String, String)> {
+        let bearer = format!("Bearer {}", self.token);
+        let headers = [("Authorization", bearer.as_str())];
+        let list = http::send(port, "GET", "/api/orders", &headers, b"").status(200).json();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let mut orders: Vec<_> = list["orders"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|order| (text(&order["item"]), text(&order["color"])))
+            .collect();
+        orders.reverse();
+        orders
+    }
+}
+
+fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+    all.iter().map(|(item, color)| ((*item).to_owned(), (*color).to_owned())).collect()
+}
+
+/// Docker's own Compose, version 2 or later, where the machine has it: `DOCKER_COMPOSE`, a plugin, or on the path.
+fn compose(project: &str, words: &[&str]) -> Option<Outcome> {
+    let own = std::env::var_os("DOCKER_COMPOSE");
+    let candidates = own
+        .into_iter()
+        .map(|path| vec![path])
+        .chain([vec!["docker".into(), "compose".into()], vec!["docker-compose".into()]]);
+    for candidate in candidates {
+        let command = || {
+            let mut command = Command::new(&candidate[0]);
+            command.args(&candidate[1..]);
+            command
+        };
+        let version = command().args(["version", "--short"]).output();
+        let is_new = |output: &std::process::Output| {
+            let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            output.status.success() && !version.is_empty() && !version.starts_with("1.")
+        };
+        if version.as_ref().is_ok_and(is_new) {
+            return Some(program::run(command().args(["-p", project]).args(words)));
+        }
+    }
+    println!("no Docker Compose 2 on this machine: not looked at with its eyes");
+    None
+}
+
+#[test]
+fn the_demo_goes_from_nothing_to_its_second_release_and_keeps_its_data() {
+    let sandbox = Sandbox::demo();
+    let port = |number: u16| sandbox.ports.get(number);
+
+    // Everything comes up by one command, and running it again changes nothing.
+    let first = sandbox.ok("up");
+    println!("first `up`: {:.1} s", first.took.as_secs_f64());
+    let first = first.says("blue is live");
+    assert!(first.stderr.contains(&format!("http://127.0.0.1:{}", port(FRONTEND))), "{first}");
+    let ids = || {
+        engine::lines(&format!(
+            "ps --quiet --no-trunc --filter label={}={}",
+            "dev.envctl.project", sandbox.name
+        ))
+    };
+    let before = ids();
+    let again = sandbox.ok("up").says("up to date");
+    println!("`up` again: {} ms", again.took.as_millis());
+    assert_eq!(ids(), before);
+
+    // The page and the API, over HTTP and over TLS with the certificate verified.
+    let page = http::get(port(FRONTEND), "/").status(200);
+    assert_eq!(page.color(), "blue");
+    assert!(page.text().contains("blue"), "{page}");
+    assert_eq!(http::get(port(FRONTEND), "/health").status(200).json()["status"], "ok");
+    let authority = authority(&sandbox);
+    for (number, path) in [(FRONTEND_TLS, "/"), (API_TLS, "/health")] {
+        let mut connection = Connection::open_tls(port(number), &authority).unwrap();
+        assert_eq!(connection.get(path).unwrap().status(200).color(), "blue");
+    }
+    let _ = http::get(port(FRONTEND), "/nothing").status(404);
+
+    // A customer of blue.
+    let customer = Customer::register(port(FRONTEND));
+    customer.order(port(FRONTEND), "tea");
+    assert_eq!(customer.orders(port(FRONTEND)), pairs(&[("tea", "blue")]));
+
+    // Green comes up beside it: only its preview shows it.
+    let _ = sandbox.ok("plan deploy").shows("green");
+    let _ = sandbox.envctl("plan deploy --exit-code").run().code(4);
+    let _ = sandbox.envctl("deploy blue").run().code(1).says("blue is live");
+    let _ = sandbox.envctl("switch green").run().code(1).says("green has no release");
+    let _ = sandbox.ok("deploy green");
+    let _ = sandbox.envctl("switch green").run().code(1).says("green was not tested");
+    let _ = sandbox.ok("test green").says("3 of 3 checks passed");
+    for (number, color) in
+        [(FRONTEND, "blue"), (FRONTEND + BLUE, "blue"), (FRONTEND + GREEN, "green")]
+    {
+        assert_eq!(http::get(port(number), "/").status(200).color(), color);
+        assert_eq!(http::get(port(number), "/health").status(200).color(), color);
+    }
+
+    // The traffic moves, and takes the customer along.
+    let switched = sandbox.ok("switch green").says("green is live");
+    println!("`switch`: {} ms", switched.took.as_millis());
+    assert_eq!(http::get(port(FRONTEND), "/").status(200).color(), "green");
+    assert_eq!(customer.orders(port(FRONTEND)), pairs(&[("tea", "blue")]));
+    customer.order(port(FRONTEND), "milk");
+    let both = pairs(&[("tea", "blue"), ("milk", "green")]);
+    assert_eq!(customer.orders(port(FRONTEND)), both);
+    let _ = sandbox.ok("switch green").says("green is live already");
+
+    // What the reading commands say of it.
+    readers(&sandbox);
+
+    // Back and forth, then blue goes, and there is nothing to go back to.
+    let _ = sandbox.ok("rollback").says("blue is live");
+    assert_eq!(http::get(port(FRONTEND), "/health").color(), "blue");
+    let _ = sandbox.ok("rollback").says("green is live");
+    let _ = sandbox.envctl("cleanup green").run().code(1).says("green is live");
+    let _ = sandbox.ok("cleanup").says("blue is cleaned up");
+    assert_eq!(engine::named(Kind::Container, &sandbox.thing("blue-")), [""; 0]);
+    assert_eq!(engine::named(Kind::Network, &sandbox.thing("blue-")), [""; 0]);
+    let _ = sandbox.ok("cleanup").says("nothing to clean up");
+    assert_eq!(customer.orders(port(FRONTEND)), both);
+    let _ = sandbox
+        .envctl("rollback")
+        .run()
+        .code(1)
+        .says("there is no release to go back to: blue was cleaned up");
+    let _ = http::get(port(FRONTEND + BLUE), "/").status(503);
+
+    // The durable layer goes down and comes up, and has everything still.
+    let _ = sandbox.ok("durable down").says("its data stays");
+    assert_eq!(engine::container(&sandbox.thing("durable-mariadb")), None);
+    let _ = http::get(port(FRONTEND), "/health").status(503);
+    let _ = sandbox.ok("durable up").says("the durable layer is up");
+    wait::until_true(Duration::from_secs(60), "the API finds its database again", || {
+        http::get(port(FRONTEND), "/health").status == 200
+    });
+    assert_eq!(customer.orders(port(FRONTEND)), both);
+    let returned = Customer::log_in(port(FRONTEND), customer.email.clone());
+    assert_eq!(returned.orders(port(FRONTEND)), both);
+}
+
+/// The local authority's certificate, as a user takes it out of the proxy.
+fn authority(sandbox: &Sandbox) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.crt");
+    let from = format!("{}:/ca/ca.crt", sandbox.thing("proxy"));
+    engine::ask(&["cp", &from, file.to_str().unwrap()]);
+    std::fs::read_to_string(file).unwrap()
+}
+
+fn readers(sandbox: &Sandbox) {
+    let status = sandbox.ok("status --json").json();
+    assert_eq!(status["project"], sandbox.name.as_str());
+    assert_eq!(status["environment"], "devlocal");
+    assert_eq!(status["live"], "green");
+    assert_eq!(status["proxy"]["state"], "running");
+    assert_eq!(status["colors"]["green"]["tested"], true);
+    assert_eq!(status["colors"]["blue"]["services"].as_array().unwrap().len(), 4);
+    assert_eq!(status["durable"][0]["state"], "healthy");
+    assert!(status["lock"].is_null(), "{status}");
+    let _ = sandbox.ok("status").shows("green is live").shows("green (live)").shows("blue (idle)");
+
+    let history = sandbox.ok("history --json").json();
+    let commands: Vec<&str> =
+        history.as_array().unwrap().iter().map(|c| c["command"].as_str().unwrap()).collect();
+    assert_eq!(commands, ["durable up", "deploy", "switch", "deploy", "switch"], "{history}");
+    assert!(history[0]["who"].as_str().unwrap().starts_with("tester@"), "{history}");
+    let _ = sandbox.ok("history").shows("durable up").shows("switch");
+
+    let durable = sandbox.ok("durable status --json").json();
+    assert_eq!(durable["services"][0]["service"], "mariadb");
+    assert_eq!(durable["differences"], json!([]));
+    let mariadb = sandbox.ports.get(MARIADB).to_string();
+    let _ = sandbox.ok("durable status").shows("healthy").shows(&mariadb);
+    let _ = sandbox.ok("durable logs --tail 500").shows("ready for connections");
+    let _ = sandbox.ok("logs green redis").shows("green/redis");
+    let _ = sandbox.ok("logs").shows("green/api");
+    let plan = sandbox.ok("plan deploy --json").json();
+    assert!(plan.to_string().contains("blue"), "{plan}");
+    let _ = sandbox.ok("doctor").shows("engine");
+    assert_eq!(sandbox.ok("doctor --json").json()["good"], true);
+
+    // No secret on any screen, in any label.
+    let secrets = sandbox.read(".envctl/devlocal.credentials");
+    let shown = ["status --json", "history --json", "durable status --json", "plan deploy --json"]
+        .map(|words| sandbox.ok(words).stdout)
+        .join("\n");
+    let format = "{{json .Config.Labels}}";
+    let labels = sandbox
+        .things(Kind::Container)
+        .iter()
+        .map(|name| engine::ask(&["inspect", "--format", format, name]))
+        .collect::<String>();
+    for secret in secrets.lines().filter_map(|line| line.split_once('=')).map(|(_, value)| value) {
+        assert!(!shown.contains(secret) && !labels.contains(secret), "a secret is shown");
+    }
+
+    // Others' tools see the stacks too.
+    for (layer, service) in [("green", "api"), ("durable", "mariadb"), ("proxy", "proxy")] {
+        let project = sandbox.thing(layer);
+        if let Some(listed) = compose(&project, &["ps"]) {
+            let _ = listed.ok().shows(service);
+            let logs = compose(&project, &["logs", "--tail", "5", service]).unwrap().ok();
+            assert!(layer == "proxy" || logs.stdout.contains(service), "{logs}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What tests of the whole program share: a sandbox on the real engine, programs with a time limit, an HTTP client.
+
+pub mod engine;
+pub mod http;
+pub mod load;
+pub mod ports;
+pub mod program;
+pub mod sandbox;
+pub mod small;
+pub mod wait;
+
+pub use program::Outcome;
+pub use sandbox::Sandbox;
