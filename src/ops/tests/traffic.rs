@@ -98,6 +98,27 @@ async fn cleanup_takes_the_idle_color_away_and_then_there_is_no_way_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_ups_at_once_the_second_finds_all_done() {
+    let stage = Stage::new();
+    stage.engine.slow("start", std::time::Duration::from_secs(1));
+    let (first, second) = tokio::join!(stage.up(), stage.up());
+    assert!(first.unwrap().deployed.is_some());
+    assert!(second.unwrap().deployed.is_none());
+    assert_eq!(stage.routing().stacks.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn up_over_a_stopped_database_starts_it_and_deploys_nothing() {
+    use crate::engine::Engine as _;
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    stage.engine.stop("shop-devlocal-durable-db", None).await.unwrap();
+    let up = stage.up().await.unwrap();
+    assert!(up.deployed.is_none());
+    assert!(stage.standing().contains(&"shop-devlocal-durable-db runs".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn switch_to_the_live_color_does_nothing_and_is_not_recorded() {
     let stage = Stage::new();
     stage.up().await.unwrap();

@@ -17,8 +17,8 @@ use crate::{
     run::{Failure, RunError},
 };
 
-fn shell() -> Option<Test> {
-    Some(Test::Shell("ping".into()))
+fn shell() -> Test {
+    Test::Shell("ping".into())
 }
 
 /// Starts a container and waits for it.
@@ -50,7 +50,7 @@ async fn a_health_check_is_asked_at_once_and_until_it_passes() {
     let engine = Memory::new();
     engine.behave("web", Behaviour::healthy_after(4));
     let started = Instant::now();
-    comes_up(&engine, &spec("web", shell()), Until::Healthy).await.unwrap();
+    comes_up(&engine, &spec("web", Some(shell())), Until::Healthy).await.unwrap();
     let probes: Vec<String> =
         engine.calls().into_iter().filter(|call| call.starts_with("exec")).collect();
     assert_eq!(probes.len(), 5);
@@ -78,7 +78,7 @@ async fn the_images_own_check_counts_where_the_files_have_none() {
 #[tokio::test(start_paused = true)]
 async fn a_check_that_never_passes_is_told_with_its_last_output_and_the_log() {
     let sick = Behaviour::never_healthy().probe_saying("connection refused\n").saying("booting\n");
-    assert_snapshot!(evidence(sick, &spec("web", shell()), Until::Healthy).await, @"
+    assert_snapshot!(evidence(sick, &spec("web", Some(shell())), Until::Healthy).await, @"
     wait web: green/web: did not get healthy within 20 s
       last probe:
         exit code 1: connection refused
@@ -97,7 +97,7 @@ async fn the_log_is_cut_to_its_last_twenty_lines() {
 #[tokio::test(start_paused = true)]
 async fn a_container_that_ends_is_told_at_once() {
     let started = Instant::now();
-    let web = spec("web", shell());
+    let web = spec("web", Some(shell()));
     let text = evidence(Behaviour::exits(3).saying("no config\n"), &web, Until::Healthy).await;
     assert!(started.elapsed().as_secs() < 2);
     assert_snapshot!(text, @"
@@ -125,7 +125,7 @@ async fn a_job_is_done_when_it_ended_well() {
     let engine = Memory::new();
     engine.behave("seed", Behaviour::exits_after(std::time::Duration::from_secs(5), 0));
     let started = Instant::now();
-    comes_up(&engine, &spec("seed", shell()), Until::Completed).await.unwrap();
+    comes_up(&engine, &spec("seed", Some(shell())), Until::Completed).await.unwrap();
     assert!((5..8).contains(&started.elapsed().as_secs()));
     assert!(!engine.calls().iter().any(|call| call.starts_with("exec")), "its check is not asked");
     let text = evidence(Behaviour::exits(1), &spec("seed", None), Until::Completed).await;
@@ -163,7 +163,7 @@ async fn a_routed_service_is_ready_when_its_check_passes_and_the_proxy_reaches_i
     });
     engine.behave("web", Behaviour::healthy_after(2));
     let until = Until::Accepting { host: "green-web".into(), port: 80 };
-    comes_up(&engine, &spec("web", shell()), until.clone()).await.unwrap();
+    comes_up(&engine, &spec("web", Some(shell())), until.clone()).await.unwrap();
     let count = |word: &str| engine.calls().iter().filter(|call| call.starts_with(word)).count();
     assert_eq!((count("exec"), count("ask")), (6, 4));
 
@@ -185,5 +185,5 @@ async fn a_probe_that_ends_with_another_code_once_is_asked_again() {
         let first = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
         Some(Output { code: i64::from(first), text: "half-way".into() })
     });
-    comes_up(&engine, &spec("web", shell()), Until::Healthy).await.unwrap();
+    comes_up(&engine, &spec("web", Some(shell())), Until::Healthy).await.unwrap();
 }
