@@ -277,3 +277,83 @@ fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), Confi
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(
+        files: &[(&str, &str)],
+        environment: Option<&str>,
+        shell: &[(&str, &str)],
+    ) -> Result<Project, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let shell = shell.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Project::open(folder.path(), environment, &Shell(shell)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_first_environment_is_the_default_and_a_wrong_one_is_named() {
+        let file = "name: shop\nenvironments: { ci: , devlocal: }\napp: {}\n";
+        let files = [("envctl.yaml", file)];
+        assert_eq!(open(&files, None, &[]).unwrap().names.environment, "ci");
+        let error = open(&files, Some("devlocl"), &[]).unwrap_err();
+        assert!(error.contains("no environment `devlocl`") && error.contains("ci, devlocal"));
+        let none = [("envctl.yaml", "name: shop\napp: {}\n")];
+        assert_eq!(open(&none, None, &[]).unwrap().names.environment, "devlocal");
+        assert!(open(&none, Some("ci"), &[]).unwrap_err().contains("it has devlocal"));
+    }
+
+    #[test]
+    fn a_broken_file_is_said_to_be_broken_whatever_environment_is_named() {
+        for text in ["name: [shop\n", "name: shop\nenvironments: { ci: { env_file: 3 } }\n"] {
+            for environment in [None, Some("ci")] {
+                let error = open(&[("envctl.yaml", text)], environment, &[]).unwrap_err();
+                assert!(error.contains("envctl.yaml:"), "{error}");
+                assert!(!error.contains("no environment"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_shell_wins_over_the_environments_files_and_those_over_credentials() {
+        let files = [
+            ("envctl.yaml", "name: shop\nenvironments: { ci: { env_file: [ci.env] } }\napp: {}\n"),
+            ("ci.env", "A=file\nB=file\nD=${C}-more\n"),
+            (".envctl/ci.credentials", "A=secret\nB=secret\nC=secret\n"),
+        ];
+        let project = open(&files, None, &[("A", "shell")]).unwrap();
+        let seen = |name: &str| project.variables[name].as_str();
+        assert_eq!((seen("A"), seen("B"), seen("C")), ("shell", "file", "secret"));
+        assert_eq!(seen("D"), "secret-more");
+        assert_eq!(seen("ENVCTL_ENV"), "ci");
+    }
+
+    #[test]
+    fn routes_that_cannot_be_are_refused_with_their_reason() {
+        let reason = |routes: &str| {
+            let file = format!("name: shop\napp: {{}}\nproxy: {{ routes: [{routes}] }}\n");
+            open(&[("envctl.yaml", &file)], None, &[]).unwrap_err()
+        };
+        assert!(reason("{ listen: 3000 }").contains("either `to` or `paths`"));
+        assert!(reason("{ listen: 3000, to: a:80, paths: { /: a:80 } }").contains("either"));
+        assert!(reason("{ listen: 65530, to: a:80 }").contains("beyond port 65535"));
+        let both = "{ listen: 3000, to: a:80 }, { listen: 3010, to: b:80 }";
+        assert!(reason(both).contains("port 3010"), "{}", reason(both));
+        assert!(reason("{ listen: 3000, tcp: true, tls: true, to: a:80 }").contains("`tcp`"));
+        assert!(reason("{ listen: 3000, paths: { api: a:80 } }").contains("start with `/`"));
+    }
+
+    #[test]
+    fn names_are_such_that_an_engine_takes_them() {
+        for name in ["Shop", "-shop", "sh op", "shöp", &"a".repeat(41)] {
+            let file = format!("name: {name}\napp: {{}}\n");
+            assert!(open(&[("envctl.yaml", &file)], None, &[]).is_err(), "{name}");
+        }
+    }
+}

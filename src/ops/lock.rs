@@ -1,10 +1,9 @@
 //! One changing operation at a time in an environment. The lock is a container that is never started: making one by name
 //! is the engine's one atomic test-and-set, and every checkout and every machine that uses the engine sees it.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{OpsError, Session};
 use crate::{
@@ -130,7 +129,7 @@ async fn is_dead(
         *watched = Some(Watched { holder: held.clone(), beat: None, changed: Instant::now() });
     }
     if held.machine == own.machine {
-        return Ok(!is_running(&held.process));
+        return Ok(died_here(held, own));
     }
     let beat = engine.read_file(&container.id, BEAT).await.unwrap_or_default();
     let Some(watched) = watched else { return Ok(false) };
@@ -208,7 +207,7 @@ async fn beat(engine: &dyn Engine, name: &str) {
     }
 }
 
-fn holder(session: &Session<'_>, what: &str) -> Holder {
+pub(super) fn holder(session: &Session<'_>, what: &str) -> Holder {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     let pid = std::process::id();
@@ -221,6 +220,11 @@ fn holder(session: &Session<'_>, what: &str) -> Holder {
         machine: format!("{} {}", read("/proc/sys/kernel/random/boot_id"), namespace.display()),
         process: format!("{pid}:{}", start_time(pid).unwrap_or_default()),
     }
+}
+
+/// Whether a process of this machine died; of another machine's nothing is known.
+pub(super) fn died_here(held: &Holder, own: &Holder) -> bool {
+    held.machine == own.machine && !is_running(&held.process)
 }
 
 fn is_running(process: &str) -> bool {

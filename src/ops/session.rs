@@ -43,7 +43,7 @@ impl Session<'_> {
         Ok(self.engine.observe().await?)
     }
 
-    /// Does what a plan says.
+    /// Does what a plan says, until it is done or interrupted.
     pub(super) async fn execute(
         &self,
         plan: &Plan,
@@ -55,10 +55,12 @@ impl Session<'_> {
         self.reporter.on(Event::Planned(plan));
         let proxy = self.project.names.proxy();
         let executor = Executor { engine: self.engine, proxy: &proxy, reporter: self.reporter };
-        executor
-            .run(plan)
-            .await
-            .map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })
+        tokio::select! {
+            done = executor.run(plan) => {
+                done.map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })
+            }
+            () = self.cancel.cancelled() => Err(OpsError::Interrupted),
+        }
     }
 
     /// The color that a command without one means: the one that does not serve.

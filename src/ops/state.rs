@@ -1,6 +1,6 @@
 //! Routing and history of an environment, wherever the proxy is: running, stopped or gone.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{OpsError, Session, lock};
 use crate::{
@@ -69,6 +69,7 @@ pub async fn routing(session: &Session<'_>, observed: &Observed) -> Result<Routi
 /// Adds a change to the history.
 pub async fn record(session: &Session<'_>, change: &Change) -> Result<(), OpsError> {
     let observed = session.observe().await?;
+    sweep(session, &observed).await?;
     let name = session.project.names.proxy();
     let value = serde_json::to_value(change).map_err(|error| wrong(session, error.to_string()))?;
     if own_proxy(session, &observed)?.is_some_and(Container::is_running) {
@@ -136,6 +137,7 @@ async fn with_container<T>(
     if own_proxy(session, observed)?.is_some() {
         return Ok(work(&names.proxy()).await?);
     }
+    sweep(session, observed).await?;
     let own = [
         (labels::PROJECT, names.project.as_str()),
         (labels::ENVIRONMENT, &names.environment),
@@ -151,11 +153,15 @@ async fn with_container<T>(
         };
         session.engine.create_volume(&volume).await?;
     }
+    let holder = lock::holder(session, "state");
+    let json = serde_json::to_string(&holder).expect("a holder is plain text");
+    let mut own: BTreeMap<String, String> = own.into();
+    own.insert(labels::HOLDER.to_owned(), json);
     let spec = ServiceSpec {
-        name: format!("{}-state-{}", names.prefix(), std::process::id()),
+        name: format!("{}-state-{}", names.prefix(), holder.id),
         image: lock::IMAGE.to_owned(),
         command: Some(vec!["never-started".to_owned()]),
-        labels: own.into(),
+        labels: own,
         network_mode: Some("none".to_owned()),
         mounts: vec![Mount::Volume {
             source: Some(names.proxy_state()),
@@ -166,10 +172,33 @@ async fn with_container<T>(
         }],
         ..ServiceSpec::default()
     };
-    lock::create_from_image(session, &spec).await?;
-    let result = work(&spec.name).await;
-    session.engine.remove(&spec.name).await?;
+    let result = match lock::create_from_image(session, &spec).await {
+        Ok(()) => work(&spec.name).await,
+        Err(error) => Err(error),
+    };
+    // Also where the answer to its creation was lost; what resists twice is swept by a later operation.
+    if session.engine.remove(&spec.name).await.is_err() {
+        session.engine.remove(&spec.name).await?;
+    }
     Ok(result?)
+}
+
+/// Removes the containers made for an occasion whose process died meanwhile.
+async fn sweep(session: &Session<'_>, observed: &Observed) -> Result<(), OpsError> {
+    let start = format!("{}-state-", session.project.names.prefix());
+    let own = lock::holder(session, "state");
+    let left = observed.containers.iter().filter(|found| {
+        found.belongs_to(&session.project.names)
+            && found.name.starts_with(&start)
+            && found
+                .label(labels::HOLDER)
+                .and_then(|json| serde_json::from_str(json).ok())
+                .is_some_and(|held| lock::died_here(&held, &own))
+    });
+    for container in left {
+        session.engine.remove(&container.name).await?;
+    }
+    Ok(())
 }
 
 fn wrong(session: &Session<'_>, reason: String) -> OpsError {

@@ -94,7 +94,8 @@ pub(super) async fn switch_locked(
         .release(to, &stack.release)
         .made_of(stack.revision.as_deref(), stack.images.clone())
         .plan(&switched.plan)
-        .forced(options.force);
+        // A rollback skips the tests by its nature.
+        .forced(options.force && command == "switch");
     history::recorded(session, recorded, async || session.execute(&switched.plan, Some(to)).await)
         .await?;
     if let Some(status) = state::proxy_status(session, &observed).await? {

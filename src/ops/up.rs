@@ -10,7 +10,11 @@ use super::{
     switch::{SwitchOptions, switch_locked},
     test::test,
 };
-use crate::{model::Container, plan, run::Event};
+use crate::{
+    model::{Color, Container},
+    plan::{self, Switch},
+    run::Event,
+};
 
 #[derive(Debug)]
 pub struct Up {
@@ -36,7 +40,7 @@ pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
         None => None,
     };
     if (layer.is_none() || durable.is_some())
-        && let Some(addresses) = up_to_date(session).await?
+        && let Some(Current { addresses, unfinished: false, .. }) = up_to_date(session).await?
     {
         return Ok(Up { durable, deployed: None, tested: None, switched: None, addresses });
     }
@@ -44,12 +48,22 @@ pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
         let durable = match &layer {
             Some(layer) => {
                 session.reporter.on(Event::Phase("durable layer"));
-                Some(layer.bring_up(session, false).await?)
+                Some(Box::pin(layer.bring_up(session, false)).await?)
             }
             None => None,
         };
+        // Only the durable layer was down, or another `up` did it meanwhile, or a switch was broken off.
+        if let Some(Current { live, addresses, unfinished }) = up_to_date(session).await? {
+            let options = SwitchOptions { color: Some(live), force: false };
+            let switched = if unfinished {
+                Some(Box::pin(switch_locked(session, "switch", options)).await?)
+            } else {
+                None
+            };
+            return Ok(Up { durable, deployed: None, tested: None, switched, addresses });
+        }
         session.reporter.on(Event::Phase("deploy"));
-        let deployed = deploy_locked(session, DeployOptions::default()).await?;
+        let deployed = Box::pin(deploy_locked(session, DeployOptions::default())).await?;
         let color = deployed.color;
         session.reporter.on(Event::Phase("test"));
         let tested = test(session, Some(color)).await?;
@@ -59,7 +73,7 @@ pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
         }
         session.reporter.on(Event::Phase("switch"));
         let options = SwitchOptions { color: Some(color), force: false };
-        let switched = switch_locked(session, "switch", options).await?;
+        let switched = Box::pin(switch_locked(session, "switch", options)).await?;
         let files = session.project.load_app(color, &deployed.release)?;
         let addresses = preview::live(session, &files);
         Ok(Up {
@@ -73,8 +87,15 @@ pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
     .await
 }
 
-/// The live addresses, when the live color runs exactly what the files say.
-async fn up_to_date(session: &Session<'_>) -> Result<Option<Vec<Preview>>, OpsError> {
+/// A live color that runs exactly what the files say.
+struct Current {
+    live: Color,
+    addresses: Vec<Preview>,
+    /// Its switch was broken off: workers are left to stop or to start.
+    unfinished: bool,
+}
+
+async fn up_to_date(session: &Session<'_>) -> Result<Option<Current>, OpsError> {
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let Some((live, stack)) =
@@ -90,5 +111,18 @@ async fn up_to_date(session: &Session<'_>) -> Result<Option<Vec<Preview>>, OpsEr
     let current = proxy_runs
         && stack.routes == app.routes
         && plan::is_up_to_date(&session.project.names, &app, &observed, &images);
-    Ok(current.then(|| preview::live(session, &files)))
+    if !current {
+        return Ok(None);
+    }
+    let rest = plan::switch(&Switch {
+        names: &session.project.names,
+        to: live,
+        observed: &observed,
+        routing: &routing,
+        tested: false,
+        force: false,
+        wait: session.wait,
+    })?;
+    let addresses = preview::live(session, &files);
+    Ok(Some(Current { live, addresses, unfinished: !rest.is_empty() }))
 }

@@ -209,7 +209,7 @@ pub(super) fn of_color<'a>(
     all
 }
 
-/// Whether the live color runs exactly this stack, workers included: nothing to deploy then.
+/// Whether a color runs exactly this stack: nothing to deploy then. Its workers are a switch's to start.
 pub fn is_up_to_date(
     names: &Names,
     app: &App,
@@ -228,7 +228,7 @@ pub fn is_up_to_date(
                     && images.get(&spec.image).is_none_or(|image| image.id == container.image_id)
             };
             found.iter().find(same).is_some_and(|container| match service.role {
-                Role::Main | Role::Worker => container.is_running(),
+                Role::Main => container.is_running(),
                 _ => true,
             })
         })

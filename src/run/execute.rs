@@ -79,17 +79,23 @@ impl Executor<'_> {
             tokio::select! {
                 biased;
                 Some((id, step)) = progress.recv() => self.reporter.on(Event::Progress(plan, id, step)),
-                next = running.next() => match next {
-                    None => return Ok(took),
-                    Some((id, started, Ok(()))) => {
-                        took.insert(id, started.elapsed());
-                        self.reporter.on(Event::Done(plan, id, started.elapsed()));
+                next = running.next() => {
+                    // What a step told at its very end comes before its end.
+                    while let Ok((id, step)) = progress.try_recv() {
+                        self.reporter.on(Event::Progress(plan, id, step));
                     }
-                    Some((id, started, Err(source))) => {
-                        self.reporter.on(Event::Failed(plan, id, started.elapsed()));
-                        return Err(Failure { title: plan.step(id).title.clone(), source });
+                    match next {
+                        None => return Ok(took),
+                        Some((id, started, Ok(()))) => {
+                            took.insert(id, started.elapsed());
+                            self.reporter.on(Event::Done(plan, id, started.elapsed()));
+                        }
+                        Some((id, started, Err(source))) => {
+                            self.reporter.on(Event::Failed(plan, id, started.elapsed()));
+                            return Err(Failure { title: plan.step(id).title.clone(), source });
+                        }
                     }
-                },
+                }
             }
         }
     }
@@ -251,8 +257,11 @@ fn ended(seen: &Inspection, until: &Until) -> Result<Option<Poll<()>>, Gone> {
         (State::Exited { code }, _) => over(format!("ended with exit code {code}")),
         (State::Dead | State::Removing, _) => over("is being removed".to_owned()),
         (State::Paused, _) => over("is paused".to_owned()),
-        (State::Created | State::Restarting, _) => {
-            Ok(Some(Poll::Pending("not started yet".to_owned())))
+        (State::Created, _) => Ok(Some(Poll::Pending("not started yet".to_owned()))),
+        (State::Restarting, _) => {
+            let code = seen.exit_code.map(|code| format!(" with exit code {code}"));
+            let code = code.unwrap_or_default();
+            Ok(Some(Poll::Pending(format!("it ended{code} and restarts"))))
         }
         (State::Running { .. }, Until::Completed) => {
             Ok(Some(Poll::Pending("still running".to_owned())))

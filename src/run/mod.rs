@@ -4,6 +4,8 @@ mod event;
 mod evidence;
 mod execute;
 mod proxy;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 pub use event::{Event, Reporter};

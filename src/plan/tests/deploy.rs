@@ -289,12 +289,9 @@ fn a_color_that_runs_what_the_files_say_is_up_to_date_and_any_other_is_not() {
     for service in ["web", "worker", "migrate"] {
         assert!(!without(&format!("shop-devlocal-blue-{service}-1")), "{service} is gone");
     }
-    for service in ["web", "worker"] {
-        let mut world = live.clone();
-        let name = format!("shop-devlocal-blue-{service}-1");
-        world.container(&name).state = State::Exited { code: 0 };
-        assert!(!current(&world), "{service} is stopped");
-    }
+    let mut world = live.clone();
+    world.container("shop-devlocal-blue-web-1").state = State::Exited { code: 0 };
+    assert!(!current(&world), "a service is stopped");
     let mut world = live.clone();
     world.remove_network("shop-devlocal-blue-network");
     assert!(!current(&world), "its network is gone");

@@ -227,7 +227,8 @@ fn networks_and_volumes_of_the_layer_carry_its_labels_and_no_config_hash() {
 
 #[test]
 fn a_durable_service_gets_time_to_stop_restarts_with_the_engine_and_publishes_to_this_host() {
-    let durable = stage().durable();
+    let stage = stage();
+    let durable = stage.durable();
     let db = &durable.services[0].replicas[0];
     assert_eq!(db.stop_grace, Some(std::time::Duration::from_secs(120)));
     assert_eq!(db.restart, crate::model::Restart::UnlessStopped);

@@ -103,7 +103,8 @@ fn a_service_that_shares_none_does_not() {
 
 #[test]
 fn the_database_answers_to_all_its_names_on_the_one_durable_network() {
-    let durable = stage().durable();
+    let stage = stage();
+    let durable = stage.durable();
     let db = &durable.services[0].replicas[0];
     assert_eq!(db.name, "postgres");
     assert_eq!(db.networks.len(), 1);

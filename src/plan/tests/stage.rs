@@ -1,6 +1,6 @@
 //! A project on disk, and what its files come to.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{cell::OnceCell, collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use super::world::World;
 use crate::{
@@ -18,6 +18,8 @@ pub const WAIT: Duration = Duration::from_secs(60);
 /// A project whose files are its Compose texts.
 pub struct Stage {
     pub project: Project,
+    proxy: OnceCell<desired::Proxy>,
+    durable: OnceCell<Durable>,
     _folder: tempfile::TempDir,
 }
 
@@ -33,7 +35,7 @@ impl Stage {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let project = Project::open(folder.path(), None, &Shell::default()).unwrap();
-        Self { project, _folder: folder }
+        Self { project, proxy: OnceCell::new(), durable: OnceCell::new(), _folder: folder }
     }
 
     pub fn new(project: &str, compose: &str) -> Self {
@@ -68,11 +70,17 @@ impl Stage {
         self.try_app(color, release).unwrap()
     }
 
-    pub fn proxy(&self) -> desired::Proxy {
-        desired::proxy(&self.project, &self.project.load_app(Color::Blue, "").unwrap())
+    pub fn proxy(&self) -> &desired::Proxy {
+        self.proxy.get_or_init(|| {
+            desired::proxy(&self.project, &self.project.load_app(Color::Blue, "").unwrap())
+        })
     }
 
-    pub fn durable(&self) -> Durable {
+    pub fn durable(&self) -> &Durable {
+        self.durable.get_or_init(|| self.load_durable())
+    }
+
+    fn load_durable(&self) -> Durable {
         let split = &self.project.file.durable.services;
         let own = self.project.load_durable().unwrap();
         let (files, paths, only): (_, Vec<PathBuf>, Option<&[String]>) = match own {
@@ -99,11 +107,11 @@ impl Stage {
             build: Some(crate::model::BuildSpec::default()),
             platform: None,
         };
-        let current = plan::proxy_is_current(&proxy, &world.observed);
+        let current = plan::proxy_is_current(proxy, &world.observed);
         plan::deploy(&Deploy {
             names: self.names(),
             app,
-            proxy: &proxy,
+            proxy,
             proxy_image: (!current).then_some((&image, world.images.contains_key(&image.tag))),
             observed: &world.observed,
             images: &world.images,
@@ -120,7 +128,7 @@ impl Stage {
         world: &World,
         apply: bool,
     ) -> Result<(Plan, Vec<Difference>), Conflict> {
-        plan::durable_up(self.names(), &self.durable(), &world.observed, &world.images, apply)
+        plan::durable_up(self.names(), self.durable(), &world.observed, &world.images, apply)
     }
 
     pub fn switch(&self, world: &World, to: Color) -> Result<Plan, Conflict> {

@@ -17,7 +17,7 @@ pub struct World {
     pub images: BTreeMap<String, Image>,
     pub routing: Routing,
     /// Containers with a health check.
-    checked: Vec<String>,
+    pub checked: Vec<String>,
 }
 
 impl World {
@@ -155,6 +155,8 @@ impl World {
                 match (&mut found.state, completed) {
                     (state, true) => *state = State::Exited { code: 0 },
                     (State::Running { health }, false) => *health = health.map(|_| Health::Healthy),
+                    // Up again, sooner or later.
+                    (state @ State::Restarting, false) => *state = State::Running { health: None },
                     (state, false) => return Err(format!("it is {state:?}")),
                 }
             }

@@ -1,1 +1,0 @@
-//! Use cases on the in-memory engine.

@@ -1,0 +1,101 @@
+//! The durable layer's use cases.
+
+use insta::assert_snapshot;
+
+use super::stage::Stage;
+use crate::{
+    engine::{Engine as _, memory::Behaviour},
+    model::Outcome,
+    ops::{self, OpsError},
+};
+
+const VOLUME: &str = "shop-devlocal-durable-data";
+
+#[tokio::test(start_paused = true)]
+async fn up_down_up_keeps_the_data() {
+    let stage = Stage::new();
+    let session = stage.session();
+    ops::durable_up(&session, false).await.unwrap();
+    stage.engine.set_volume_file(VOLUME, "ibdata1", b"rows");
+    ops::durable_down(&session, false).await.unwrap();
+    assert_snapshot!(stage.standing().join("\n"), @"
+    shop-devlocal-durable-data (volume)
+    shop-devlocal-proxy-state (volume)
+    ");
+    ops::durable_up(&session, false).await.unwrap();
+    assert_eq!(stage.engine.volume_file(VOLUME, "ibdata1").unwrap(), b"rows");
+    let commands: Vec<_> = stage.history().await.into_iter().map(|c| c.command).collect();
+    assert_eq!(commands, ["durable up", "durable down", "durable up"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_up_locks_records_and_changes_nothing() {
+    let stage = Stage::new();
+    ops::durable_up(&stage.session(), false).await.unwrap();
+    stage.engine.forget_calls();
+    let up = ops::durable_up(&stage.session(), false).await.unwrap();
+    assert!(up.plan.only_waits());
+    assert_eq!(stage.engine.changes(), Vec::<String>::new());
+    assert_eq!(stage.history().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_ends_is_told_with_its_exit_code_and_its_log() {
+    let stage = Stage::new();
+    stage.engine.behave("db", Behaviour::runs_out_of_memory().saying("InnoDB: starting\n"));
+    let error = ops::durable_up(&stage.session(), false).await.unwrap_err();
+    assert_snapshot!(error, @"
+    wait until db is healthy: db: did not get healthy within 60 s
+      killed: out of memory
+      exit code: 137
+      restarts: 1
+      last probe:
+        it ended with exit code 137 and restarts
+      last lines of its log:
+        InnoDB: starting
+    ");
+    let last = stage.history().await.pop().unwrap();
+    assert!(matches!(last.outcome, Outcome::Failed { .. }), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn down_with_volumes_takes_the_data_and_nothing_of_others() {
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    let others = crate::model::VolumeSpec { name: "other".into(), ..Default::default() };
+    stage.engine.create_volume(&others).await.unwrap();
+    ops::durable_down(&stage.session(), true).await.unwrap();
+    let volumes: Vec<_> =
+        stage.standing().into_iter().filter(|line| line.ends_with("(volume)")).collect();
+    assert_eq!(
+        volumes,
+        ["envctl-ca (volume)", "other (volume)", "shop-devlocal-proxy-state (volume)"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_tells_of_what_is_missing() {
+    let stage = Stage::new();
+    let (services, differences) = ops::durable_status(&stage.session()).await.unwrap();
+    assert_eq!(services[0].state, "absent");
+    assert_eq!(differences, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_without_a_durable_layer_says_so() {
+    let stage = Stage::of("name: shop\napp: {}\n", "services: { web: { image: nginx } }");
+    let refused = ops::durable_up(&stage.session(), false).await;
+    assert!(matches!(refused, Err(OpsError::NoDurableLayer)));
+    assert!(stage.up().await.unwrap().durable.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shell_is_the_databases_own_client() {
+    let stage = Stage::new();
+    let none = ops::shell_command(&stage.session(), None).await.unwrap_err();
+    assert!(matches!(none, OpsError::NoService { .. }));
+    ops::durable_up(&stage.session(), false).await.unwrap();
+    let (container, command) = ops::shell_command(&stage.session(), None).await.unwrap();
+    assert_eq!(container, "shop-devlocal-durable-db");
+    assert!(command[2].contains("exec mariadb"));
+}

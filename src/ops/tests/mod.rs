@@ -1,0 +1,10 @@
+//! Use cases on the in-memory engine.
+
+mod by_id;
+mod cancel;
+mod durable;
+mod faults;
+mod lock;
+mod proxy;
+mod stage;
+mod traffic;

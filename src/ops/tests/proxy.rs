@@ -1,0 +1,91 @@
+//! The proxy's side of the control protocol, with its state in its volume: a new container finds it again.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::FutureExt as _;
+
+use crate::{
+    engine::{Engine as _, memory::Memory},
+    model::{
+        Routing,
+        control::{Answer, Draining, Line, Record, Request, Status},
+    },
+};
+
+const VOLUME: &str = "shop-devlocal-proxy-state";
+const CONTAINER: &str = "shop-devlocal-proxy";
+
+/// Makes the engine answer what a proxy is asked.
+pub fn serve(engine: &Arc<Memory>) {
+    let weak = Arc::downgrade(engine);
+    engine.on_ask(move |line| {
+        let Some(engine) = weak.upgrade() else { return String::new() };
+        let line: Line<Request> = serde_json::from_str(line).unwrap();
+        let body = answer(&engine, line.body);
+        serde_json::to_string(&Line { id: line.id, body }).unwrap()
+    });
+}
+
+pub fn routing(engine: &Memory) -> Routing {
+    let bytes = engine.volume_file(VOLUME, "routing.json");
+    bytes.map(|bytes| serde_json::from_slice(&bytes).unwrap()).unwrap_or_default()
+}
+
+fn save(engine: &Memory, routing: &Routing) -> Answer {
+    engine.set_volume_file(VOLUME, "routing.json", &serde_json::to_vec(routing).unwrap());
+    Answer::Done
+}
+
+fn answer(engine: &Memory, request: Request) -> Answer {
+    let mut routing = routing(engine);
+    let refused = |reason: &str| Answer::Refused { reason: reason.to_owned() };
+    match request {
+        Request::Status => Answer::Status(Box::new(Status {
+            version: "1.2.3".to_owned(),
+            routing,
+            draining: BTreeMap::new(),
+            open: BTreeMap::new(),
+        })),
+        Request::Put { color, stack, drain_ms } => {
+            routing.stacks.insert(color, stack);
+            routing.drain = std::time::Duration::from_millis(drain_ms);
+            save(engine, &routing)
+        }
+        Request::Switch { to, .. } => {
+            if !routing.stacks.contains_key(&to) {
+                return refused("no such stack");
+            }
+            let from = routing.live.replace(to);
+            save(engine, &routing);
+            Answer::Switched { from, to, draining: Draining::default() }
+        }
+        Request::Forget { color } if routing.live == Some(color) => refused("it is live"),
+        Request::Forget { color } => {
+            routing.stacks.remove(&color);
+            save(engine, &routing)
+        }
+        Request::Tested { color, release, result } => match routing.stacks.get_mut(&color) {
+            Some(stack) if stack.release == release => {
+                stack.tests = Some(result);
+                save(engine, &routing)
+            }
+            _ => refused("another release"),
+        },
+        Request::Drained { .. } => Answer::Drained { left: Draining::default() },
+        Request::Probe { .. } => Answer::Done,
+        Request::Record(Record { name, value }) => {
+            let file = format!("history/{name}.json");
+            engine.set_volume_file(VOLUME, &file, value.to_string().as_bytes());
+            Answer::Done
+        }
+        Request::History { .. } => {
+            let files = engine.read_folder(CONTAINER, "/state/history").now_or_never();
+            let files = files.unwrap().unwrap().unwrap_or_default();
+            let records = files.into_iter().map(|(file, bytes)| Record {
+                name: file.trim_end_matches(".json").to_owned(),
+                value: serde_json::from_slice(&bytes).unwrap(),
+            });
+            Answer::History(records.collect())
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! A project on the engine in memory.
+
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use indexmap::IndexMap;
+use tokio_util::sync::CancellationToken;
+
+use super::{by_id::ById, proxy};
+use crate::{
+    config::{Project, Shell},
+    engine::{Engine as _, memory::Memory},
+    model::{Change, Color, Holder, Observed, Routing, ServiceSpec, labels},
+    ops::{self, OpsError, Session},
+    run::{Event, Reporter},
+};
+
+pub const PROJECT: &str = "name: shop\ndurable: { compose: [db.yaml] }\napp: { workers: [worker] }\nhooks: { before_switch: [migrate] }\n";
+
+pub const DB: &str = r#"
+services:
+  db:
+    image: mariadb:11.8
+    volumes: ["data:/var/lib/mysql"]
+    healthcheck: { test: ping }
+volumes: { data: }
+"#;
+
+pub const APP: &str = r#"
+services:
+  web: { image: nginx, ports: ["8000:80"], depends_on: { cache: { condition: service_healthy } } }
+  cache: { image: redis, healthcheck: { test: ping } }
+  worker: { image: nginx }
+  migrate: { image: tool }
+"#;
+
+pub struct Stage {
+    pub engine: ById,
+    pub project: Project,
+    pub shell: Shell,
+    pub cancel: CancellationToken,
+    pub lock_wait: Duration,
+    pub notes: Notes,
+    folder: tempfile::TempDir,
+}
+
+/// What was told that is no step.
+#[derive(Default)]
+pub struct Notes(Mutex<Vec<String>>);
+
+impl Notes {
+    pub fn all(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+}
+
+impl Reporter for Notes {
+    fn on(&self, event: Event<'_>) {
+        if let Event::Note(text) | Event::Warning(text) = event {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
+    }
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Self::of(PROJECT, APP)
+    }
+
+    pub fn of(project: &str, app: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in
+            [("envctl.yaml", project), ("db.yaml", DB), ("compose.yaml", app), ("envctl", "#!")]
+        {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        // With a revision of its own: Git is not asked.
+        let variables = [("CI_COMMIT_SHA", "3f2c1"), ("USER", "ann")];
+        let shell = Shell(variables.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        let project = Project::open(folder.path(), None, &Shell(IndexMap::new())).unwrap();
+        let engine = ById(Arc::new(Memory::new()));
+        for image in ["mariadb:11.8", "nginx", "redis", "tool"] {
+            engine.pullable(image);
+        }
+        engine.behave("migrate", crate::engine::memory::Behaviour::exits(0));
+        proxy::serve(&engine.0);
+        Self {
+            engine,
+            project,
+            shell,
+            cancel: CancellationToken::new(),
+            lock_wait: Duration::from_secs(60),
+            notes: Notes::default(),
+            folder,
+        }
+    }
+
+    /// The same project with another app, on the same engine.
+    pub fn with_app(&mut self, app: &str) {
+        fs::write(self.folder.path().join("compose.yaml"), app).unwrap();
+    }
+
+    pub fn session(&self) -> Session<'_> {
+        Session {
+            engine: &self.engine,
+            project: &self.project,
+            shell: &self.shell,
+            reporter: &self.notes,
+            cancel: self.cancel.clone(),
+            lock_wait: self.lock_wait,
+            wait: Duration::from_secs(60),
+            executable: self.folder.path().join("envctl"),
+            host: "127.0.0.1".to_owned(),
+        }
+    }
+
+    pub async fn up(&self) -> Result<ops::Up, OpsError> {
+        ops::up(&self.session()).await
+    }
+
+    pub async fn deploy(&self) -> Result<ops::Deployed, OpsError> {
+        ops::deploy(&self.session(), ops::DeployOptions::default()).await
+    }
+
+    pub async fn switch(&self, color: Option<Color>) -> Result<ops::Switched, OpsError> {
+        ops::switch(&self.session(), ops::SwitchOptions { color, force: false }).await
+    }
+
+    pub async fn history(&self) -> Vec<Change> {
+        ops::history(&self.session()).await.unwrap()
+    }
+
+    pub fn routing(&self) -> Routing {
+        proxy::routing(&self.engine)
+    }
+
+    /// The containers and whether they run, the networks and the volumes.
+    pub fn standing(&self) -> Vec<String> {
+        standing(&self.engine.seen())
+    }
+
+    /// The process died and another begins: whoever holds something is a process that is gone.
+    pub async fn next_process(&self) {
+        self.engine.heal();
+        for container in self.engine.seen().containers {
+            let Some(json) = container.label(labels::HOLDER) else { continue };
+            let holder: Holder = serde_json::from_str(json).unwrap();
+            let dead = Holder { process: "4194305:1".to_owned(), ..holder };
+            self.hold(&container.name, &container.image, &container.labels, &dead).await;
+        }
+    }
+
+    /// Makes a container that says who holds it.
+    pub async fn hold(
+        &self,
+        name: &str,
+        image: &str,
+        labels: &std::collections::BTreeMap<String, String>,
+        holder: &Holder,
+    ) {
+        let mut labels = labels.clone();
+        labels.insert(labels::HOLDER.to_owned(), serde_json::to_string(holder).unwrap());
+        self.engine.remove(name).await.unwrap();
+        let spec = ServiceSpec {
+            name: name.to_owned(),
+            image: image.to_owned(),
+            labels,
+            ..ServiceSpec::default()
+        };
+        self.engine.create(&spec).await.unwrap();
+    }
+
+    /// Another process holds the lock.
+    pub async fn locked_by(&self, holder: &Holder) {
+        let names = &self.project.names;
+        let labels = [
+            (labels::PROJECT, names.project.clone()),
+            (labels::ENVIRONMENT, names.environment.clone()),
+            (labels::LAYER, "lock".to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into();
+        self.engine.have_image("envctl-lock:1");
+        self.hold(&names.lock(), "envctl-lock:1", &labels, holder).await;
+    }
+}
+
+fn standing(seen: &Observed) -> Vec<String> {
+    let containers = seen.containers.iter().map(|container| {
+        format!("{}{}", container.name, if container.is_running() { " runs" } else { "" })
+    });
+    let networks = seen.networks.iter().map(|network| network.name.clone());
+    let volumes = seen.volumes.iter().map(|volume| format!("{} (volume)", volume.name));
+    let mut all: Vec<String> = containers.chain(networks).chain(volumes).collect();
+    all.sort();
+    all
+}

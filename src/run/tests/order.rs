@@ -1,0 +1,121 @@
+//! Order, concurrency, failure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Told, engine, run, start};
+use crate::{
+    engine::memory::{Behaviour, Fault, Memory},
+    plan::{Action, ImageJob, Plan},
+    run::RunError,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_step_begins_when_all_that_it_waits_for_is_done() {
+    let engine = engine(&["a", "b", "c"]).await;
+    engine.slow("start a", SECOND * 2).slow("start b", SECOND);
+    let mut plan = Plan::default();
+    let a = start(&mut plan, "a", &[]);
+    let b = start(&mut plan, "b", &[]);
+    start(&mut plan, "c", &[a, b]);
+    let told = Told::default();
+    run(&engine, &told, &plan).await.unwrap();
+    assert_eq!(told.all(), ["begin a", "begin b", "done b", "done a", "begin c", "done c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_that_do_not_wait_for_each_other_take_the_time_of_the_longest() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let engine = engine(&names).await;
+    engine.slow("start", SECOND);
+    let mut plan = Plan::default();
+    for name in names {
+        start(&mut plan, name, &[]);
+    }
+    let started = Instant::now();
+    run(&engine, &Told::default(), &plan).await.unwrap();
+    assert!(started.elapsed() < SECOND * 2, "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_are_had_three_at_a_time() {
+    let engine = Memory::new();
+    let mut plan = Plan::default();
+    for tag in ["a", "b", "c", "d", "e", "f", "g"] {
+        engine.pullable(tag);
+        let job = ImageJob { tag: tag.into(), pull: Some(tag.into()), build: None, platform: None };
+        plan.push([], Action::GetImage(Box::new(job)), tag, "");
+    }
+    engine.slow("pull", SECOND);
+    let started = Instant::now();
+    run(&engine, &Told::default(), &plan).await.unwrap();
+    let rounds = started.elapsed();
+    assert!(rounds >= SECOND * 3 && rounds < SECOND * 4, "{rounds:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_be_pulled_is_built_where_it_can_be() {
+    let engine = Memory::new();
+    engine.pullable("there");
+    let job = |pull: Option<&str>, build: bool| {
+        let mut plan = Plan::default();
+        let build = build.then(|| crate::model::BuildSpec {
+            tag: "mine:1".into(),
+            ..crate::model::BuildSpec::default()
+        });
+        let job =
+            ImageJob { tag: "mine:1".into(), pull: pull.map(str::to_owned), build, platform: None };
+        plan.push([], Action::GetImage(Box::new(job)), "image", "");
+        plan
+    };
+    let told = Told::default();
+    run(&engine, &told, &job(Some("gone"), true)).await.unwrap();
+    assert_eq!(engine.calls(), ["pull gone", "build mine:1"]);
+    assert_eq!(told.all(), ["begin image", "progress image", "done image"]);
+    run(&engine, &told, &job(Some("there"), true)).await.unwrap();
+    assert!(engine.calls().last().unwrap().ends_with(" mine:1"), "the pulled one gets its name");
+    assert!(engine.calls().last().unwrap().starts_with("tag "));
+    assert!(run(&engine, &told, &job(Some("gone"), false)).await.is_err());
+    assert!(run(&engine, &told, &job(None, false)).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_nothing_begins_and_what_runs_is_let_go() {
+    let engine = engine(&["a", "b", "c", "d"]).await;
+    engine.slow("start b", SECOND * 60).slow("start a", SECOND).fault_on("start a", Fault::Fail);
+    let mut plan = Plan::default();
+    let a = start(&mut plan, "a", &[]);
+    let b = start(&mut plan, "b", &[]);
+    start(&mut plan, "c", &[a]);
+    start(&mut plan, "d", &[b]);
+    let told = Told::default();
+    let started = Instant::now();
+    let failure = run(&engine, &told, &plan).await.unwrap_err();
+    assert!(started.elapsed() < SECOND * 5, "it does not wait for `b`");
+    assert_eq!(failure.title, "a");
+    assert!(matches!(failure.source, RunError::Engine(_)));
+    assert_eq!(told.all(), ["begin a", "begin b", "failed a"]);
+    assert!(!engine.calls().iter().any(|call| call == "start c" || call == "start d"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_executor_that_is_dropped_begins_nothing_more() {
+    let engine = engine(&["a", "b"]).await;
+    engine.slow("start a", SECOND * 5).behave("a", Behaviour::runs());
+    let mut plan = Plan::default();
+    let a = start(&mut plan, "a", &[]);
+    start(&mut plan, "b", &[a]);
+    let told = Told::default();
+    let cut = tokio::time::timeout(SECOND, run(&engine, &told, &plan)).await;
+    assert!(cut.is_err());
+    assert_eq!(told.all(), ["begin a"]);
+    assert!(!engine.calls().contains(&"start b".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_plan_is_done_at_once() {
+    run(&Memory::new(), &Told::default(), &Plan::default()).await.unwrap();
+}
