@@ -1,7 +1,7 @@
 //! The other end of the control socket, for a person beside the proxy.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     net::Shutdown,
     os::unix::net::UnixStream,
     path::Path,
@@ -22,6 +22,13 @@ pub fn ctl(socket: &Path) -> Result<(), ProxyError> {
         })
         .map_err(|source| ProxyError::Start { source })?;
     let mut output = io::stdout().lock();
-    io::copy(&mut stream, &mut output).map_err(broken)?;
-    output.flush().map_err(broken)
+    let mut buffer = [0; 8192];
+    loop {
+        let count = stream.read(&mut buffer).map_err(broken)?;
+        if count == 0 {
+            return Ok(());
+        }
+        // An answer is there for who asked before they ask again.
+        output.write_all(&buffer[..count]).and_then(|()| output.flush()).map_err(broken)?;
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::Mutex,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -135,7 +135,7 @@ fn switches(sandbox: &Sandbox) -> Vec<Turn> {
 struct Control {
     child: Child,
     stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    answers: mpsc::Receiver<String>,
 }
 
 impl Control {
@@ -148,14 +148,17 @@ impl Control {
             .unwrap();
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdin, stdout }
+        let (tell, answers) = mpsc::channel();
+        thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+        });
+        Self { child, stdin, answers }
     }
 
     fn switch(&mut self, to: &str) {
         let request = json!({ "id": "t", "body": { "switch": { "to": to, "health": true } } });
         writeln!(self.stdin, "{request}").unwrap();
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
+        let line = self.answers.recv_timeout(Duration::from_secs(30)).expect("an answer");
         let answer: Value = serde_json::from_str(&line).unwrap_or_default();
         assert_eq!(answer["body"]["switched"]["to"], to, "{line}");
     }
