@@ -6,6 +6,7 @@ mod support;
 
 mod e2e {
     mod broken;
+    mod docs;
     mod durable;
     mod interrupted;
     mod killed;
