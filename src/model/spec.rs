@@ -78,9 +78,14 @@ impl ServiceSpec {
     /// (release, version, the checkout, the hash itself) are left out.
     pub fn hash(&self) -> String {
         let mut bare = self.clone();
-        for key in
-            [labels::SPEC_HASH, labels::VERSION, labels::RELEASE, labels::compose::CONFIG_HASH]
-        {
+        for key in [
+            labels::SPEC_HASH,
+            labels::VERSION,
+            labels::RELEASE,
+            labels::compose::CONFIG_HASH,
+            labels::compose::CONFIG_FILES,
+            labels::compose::WORKING_DIR,
+        ] {
             bare.labels.remove(key);
         }
         hash_of(&bare)

@@ -542,10 +542,9 @@ pub(super) fn compose_labels(
     }
 }
 
-/// Seals the specification, and only then notes the checkout that it was made from: from another checkout the same files
-/// make the same container.
-pub(super) fn sealed(spec: ServiceSpec, files: &[PathBuf]) -> ServiceSpec {
-    let mut spec = spec.sealed();
+/// Notes the checkout that a specification was made from and seals it: from another checkout the same files make the same
+/// container.
+pub(super) fn sealed(mut spec: ServiceSpec, files: &[PathBuf]) -> ServiceSpec {
     let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
     let list: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     for (label, value) in [
@@ -554,7 +553,7 @@ pub(super) fn sealed(spec: ServiceSpec, files: &[PathBuf]) -> ServiceSpec {
     ] {
         spec.labels.insert(label.to_owned(), value);
     }
-    spec
+    spec.sealed()
 }
 
 /// Whether the container was made from this specification.
