@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    cleanup, completions, credentials, deploy, doctor, durable, history, logs, plan, proxy,
-    rollback, status, switch, test, up,
+    cleanup, completions, config, credentials, deploy, doctor, durable, history, init, logs, plan,
+    proxy, rollback, status, switch, test, up,
 };
 use crate::ui::Progress;
 
@@ -39,6 +39,7 @@ pub struct Global {
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    Init(init::Args),
     Up(up::Args),
     Deploy(deploy::Args),
     Test(test::Args),
@@ -49,6 +50,7 @@ pub enum Command {
     History(history::Args),
     Cleanup(cleanup::Args),
     Plan(plan::Args),
+    Config(config::Args),
     Durable(durable::Args),
     Credentials(credentials::Args),
     Doctor(doctor::Args),

@@ -1,6 +1,9 @@
 //! What every command starts from.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +50,11 @@ impl Context {
             environment: global.env.clone(),
             folder,
         }
+    }
+
+    /// Where the command looks from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Opens the project; commands that bring something up `make` missing credentials first.

@@ -44,6 +44,8 @@ impl CliError {
             OpsError::Config(_)
             | OpsError::Problems(_)
             | OpsError::NoDurableLayer
+            | OpsError::ProjectExists { .. }
+            | OpsError::NoComposeFile { .. }
             | OpsError::NoService { .. } => Exit::Usage,
             OpsError::Engine(error) => engine(error),
             OpsError::Proxy(error) => talk(error),
@@ -72,8 +74,7 @@ impl CliError {
         let Self::Ops(error) = self else { return vec![] };
         match error {
             OpsError::Config(ConfigError::NoProject { .. }) => one(
-                "an envctl.yaml beside your Compose files makes them a project; docs/project-file.md shows one, and \
-                 `-C FOLDER` looks elsewhere",
+                "`envctl init` beside your Compose files makes them a project, and `-C FOLDER` looks elsewhere",
             ),
             OpsError::Config(ConfigError::NoEnvironment { near: Some(near), .. }) => {
                 vec![format!("did you mean `--env {near}`?")]
@@ -112,6 +113,12 @@ impl CliError {
             OpsError::NothingToRollBack { .. } => {
                 one("deploy the revision you want back: `git checkout …`, `envctl up`")
             }
+            OpsError::ProjectExists { .. } => one(
+                "it is never overwritten: edit it (docs/project-file.md has every key), or move it away first",
+            ),
+            OpsError::NoComposeFile { .. } => one(
+                "a compose.yaml is looked for, and what COMPOSE_FILE names; `-C FOLDER` looks elsewhere",
+            ),
             OpsError::NothingLive => one("`envctl up` brings everything up"),
             OpsError::Interrupted => {
                 one("what was done stands; running the command again goes on from here")

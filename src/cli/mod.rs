@@ -3,6 +3,7 @@
 mod args;
 mod cleanup;
 mod completions;
+mod config;
 mod context;
 mod credentials;
 mod deploy;
@@ -11,6 +12,7 @@ mod durable;
 mod error;
 mod exit;
 mod history;
+mod init;
 mod logs;
 mod plan;
 mod proxy;
@@ -87,6 +89,8 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::History(args) => history::run(context, args).await,
         Command::Cleanup(args) => cleanup::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
+        Command::Config(args) => config::run(context, args),
+        Command::Init(args) => init::run(context, args).await,
         Command::Durable(args) => durable::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Credentials(args) => credentials::run(context, args),

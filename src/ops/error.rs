@@ -1,5 +1,7 @@
 //! What a use case can end with, other than well.
 
+use std::path::PathBuf;
+
 use crate::{
     compose::Problems,
     config::ConfigError,
@@ -47,6 +49,10 @@ pub enum OpsError {
     State { environment: String, reason: String },
     #[error("envctl's own executable cannot be read for the proxy's image: {reason}")]
     Executable { reason: String },
+    #[error("`{}` is there already", path.display())]
+    ProjectExists { path: PathBuf },
+    #[error("no Compose file in `{}`", folder.display())]
+    NoComposeFile { folder: PathBuf },
     #[error("interrupted")]
     Interrupted,
 }

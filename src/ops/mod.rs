@@ -1,12 +1,14 @@
 //! The use cases, one file each: observe → plan → execute. Never prints. Imports what is below it.
 
 mod cleanup;
+mod config;
 mod credentials;
 mod deploy;
 mod doctor;
 mod durable;
 mod error;
 mod history;
+mod init;
 mod lock;
 mod logs;
 mod preview;
@@ -22,6 +24,7 @@ mod tests;
 mod up;
 
 pub use cleanup::{Cleanup, cleanup, plan_cleanup};
+pub use config::{Layer, REDACTED, Resolved, config};
 pub use credentials::open;
 pub use deploy::{DeployOptions, Deployed, deploy, plan_deploy};
 pub use doctor::{Finding, Report, doctor};
@@ -31,6 +34,7 @@ pub use durable::{
 };
 pub use error::OpsError;
 pub use history::history;
+pub use init::{Draft, draft, write_draft};
 pub use logs::{LogTarget, log_targets};
 pub use session::Session;
 pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};

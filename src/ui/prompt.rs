@@ -23,13 +23,25 @@ impl Prompt {
     ///
     /// Not to be asked while a reporter draws.
     pub async fn confirm_by_name(&self, question: &str, expected: &str) -> bool {
-        let interrupt = async {
-            // Without a handler Ctrl-C ends the process: a no as well.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        self.ask(question, expected, || io::stdin().lock(), interrupt).await
+        self.ask(question, expected, || io::stdin().lock(), interrupted()).await
+    }
+
+    /// Asks for a yes; anything else is a no, Ctrl-C and the end of input as well.
+    ///
+    /// Not to be asked while a reporter draws.
+    pub async fn yes(&self, question: &str) -> bool {
+        self.ask_yes(question, || io::stdin().lock(), interrupted()).await
+    }
+
+    async fn ask_yes<R: BufRead>(
+        &self,
+        question: &str,
+        input: impl FnOnce() -> R + Send + 'static,
+        interrupt: impl Future<Output = ()>,
+    ) -> bool {
+        let request = format!("{} [y/N] ", style::literals(question));
+        let line = self.line(&request, input, interrupt).await.unwrap_or_default();
+        matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
     async fn ask<R: BufRead>(
@@ -39,9 +51,19 @@ impl Prompt {
         input: impl FnOnce() -> R + Send + 'static,
         interrupt: impl Future<Output = ()>,
     ) -> bool {
-        let question = style::literals(question);
-        self.talk.stream.write(&question);
-        self.talk.stream.begin_line(&format!("type {} to confirm: ", style::literal(expected)));
+        self.talk.stream.write(&style::literals(question));
+        let request = format!("type {} to confirm: ", style::literal(expected));
+        self.line(&request, input, interrupt).await.is_some_and(|line| line.trim() == expected)
+    }
+
+    /// What is typed behind a text; none after an interrupt or the end of input.
+    async fn line<R: BufRead>(
+        &self,
+        request: &str,
+        input: impl FnOnce() -> R + Send + 'static,
+        interrupt: impl Future<Output = ()>,
+    ) -> Option<String> {
+        self.talk.stream.begin_line(request);
         let (send, answer) = oneshot::channel();
         // A thread of its own, not the runtime's: after Ctrl-C nobody waits for it.
         let reader = std::thread::Builder::new().name("prompt".to_owned()).spawn(move || {
@@ -50,7 +72,7 @@ impl Prompt {
             let _ = send.send(read.ok().filter(|bytes| *bytes > 0).map(|_| line));
         });
         if reader.is_err() {
-            return false;
+            return None;
         }
         let line = tokio::select! {
             () = interrupt => None,
@@ -60,7 +82,14 @@ impl Prompt {
             // The cursor stands behind the question.
             self.talk.stream.write("");
         }
-        line.is_some_and(|line| line.trim() == expected)
+        line
+    }
+}
+
+/// Without a handler Ctrl-C ends the process: a no as well.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -100,6 +129,18 @@ mod tests {
                 "{}",
                 err.text()
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn only_yes_is_a_yes() {
+        for (typed, yes) in
+            [("y\n", true), ("Yes\r\n", true), ("\n", false), ("n\n", false), ("", false)]
+        {
+            let (prompt, err) = prompt();
+            let said = prompt.ask_yes("write it?", move || typed.as_bytes(), pending()).await;
+            assert_eq!(said, yes, "{typed:?}");
+            assert!(err.text().starts_with("write it? [y/N] "), "{}", err.text());
         }
     }
 

@@ -1,7 +1,9 @@
 //! The command line as a process: help, exit codes, what wrong input is answered with. No engine is asked.
 
+mod config;
 mod errors;
 mod help;
+mod init;
 
 use std::{
     path::Path,

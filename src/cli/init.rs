@@ -1,0 +1,43 @@
+//! `envctl init`.
+
+use super::{context::Context, error::CliError, exit::Exit};
+use crate::ops;
+
+/// Write a first envctl.yaml beside your Compose files, and say what was decided and why
+///
+/// Finds services that look durable, ports that become routes, and names that two colors cannot share. Shows the file
+/// and asks before it writes it. Nothing else is written, and an envctl.yaml that is there is never overwritten.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Write it without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
+    let draft = ops::draft(context.folder(), &context.shell)?;
+    for decision in &draft.decisions {
+        context.ui.say(decision);
+    }
+    for problem in &draft.problems {
+        context.ui.warn(&format!("to be changed before a deployment: {problem}"));
+    }
+    context.ui.data(&draft.text);
+    if !args.yes {
+        let Some(prompt) = context.ui.prompt() else {
+            return Err(CliError::Usage(
+                "nobody is at the terminal to be asked, and nothing was written: `--yes` writes the file".to_owned(),
+            ));
+        };
+        if !prompt.yes(&format!("write this to `{}`?", draft.path.display())).await {
+            context.ui.say("nothing was written");
+            return Ok(Exit::Done);
+        }
+    }
+    ops::write_draft(&draft)?;
+    context.ui.say(&format!("wrote `{}`", draft.path.display()));
+    context.ui.hint(
+        "`envctl plan durable` and `envctl plan` show what would be done, `envctl up` does it",
+    );
+    Ok(Exit::Done)
+}
