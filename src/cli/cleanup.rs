@@ -21,7 +21,7 @@ pub struct Args {
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let project = context.project(false)?;
+    let project = context.project()?;
     let engine = context.engine().await?;
     if args.dry_run {
         let session = context.session(&engine, &project, &(), Some(args.waits));

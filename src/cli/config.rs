@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
-    let project = context.project(false)?;
+    let project = context.project()?;
     let layer = if args.durable { Layer::Durable } else { Layer::App(args.color) };
     let resolved = ops::config(&project, layer)?;
     for warning in &resolved.warnings {

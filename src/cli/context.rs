@@ -57,10 +57,19 @@ impl Context {
         &self.folder
     }
 
-    /// Opens the project; commands that bring something up `make` missing credentials first.
-    pub fn project(&self, make: bool) -> Result<Project, CliError> {
+    /// Opens the project.
+    pub fn project(&self) -> Result<Project, CliError> {
+        Ok(Project::open(&self.folder, self.environment.as_deref(), &self.shell)?)
+    }
+
+    /// Opens the project, for commands that bring something up: missing credentials are made first.
+    pub async fn project_with_credentials(
+        &self,
+        engine: Option<&dyn Engine>,
+    ) -> Result<Project, CliError> {
+        let environment = self.environment.as_deref();
         let (project, written) =
-            ops::open(&self.folder, self.environment.as_deref(), &self.shell, make)?;
+            ops::open_with_credentials(engine, &self.folder, environment, &self.shell).await?;
         if !written.new.is_empty() {
             let path = project.credentials_file();
             self.ui.say(&format!("made {} in `{}`", written.new.join(", "), path.display()));

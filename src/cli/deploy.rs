@@ -26,8 +26,12 @@ pub struct Args {
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let project = context.project(!args.dry_run)?;
     let engine = context.engine().await?;
+    let project = if args.dry_run {
+        context.project()?
+    } else {
+        context.project_with_credentials(Some(&engine)).await?
+    };
     let options = DeployOptions { color: args.color, force: args.force };
     if args.dry_run {
         let session = context.session(&engine, &project, &(), Some(args.waits));

@@ -40,7 +40,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
 
 async fn look(context: &Context) -> Result<Report, CliError> {
     let engine = context.engine().await?;
-    let project = context.project(false)?;
+    let project = context.project()?;
     let session = context.session(&engine, &project, &(), None);
     Ok(ops::doctor(&session).await?)
 }

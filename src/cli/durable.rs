@@ -70,8 +70,8 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
 
 async fn up(context: &Context, apply: bool, waits: Waits) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let project = context.project(true)?;
     let engine = context.engine().await?;
+    let project = context.project_with_credentials(Some(&engine)).await?;
     let reporter = context.ui.reporter("durable up");
     let session = context.session(&engine, &project, &*reporter, Some(waits));
     let up = ops::durable_up(&session, apply).await?;
@@ -99,7 +99,7 @@ async fn down(
     confirm: Option<&str>,
     waits: Waits,
 ) -> Result<Exit, CliError> {
-    let project = context.project(false)?;
+    let project = context.project()?;
     let environment = &project.names.environment;
     if volumes {
         let sure = match (confirm, context.ui.prompt()) {
@@ -137,7 +137,7 @@ async fn down(
 }
 
 async fn status(context: &Context, json: bool) -> Result<Exit, CliError> {
-    let project = context.project(false)?;
+    let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &(), None);
     let (services, differences) = ops::durable_status(&session).await?;
@@ -163,7 +163,7 @@ async fn status(context: &Context, json: bool) -> Result<Exit, CliError> {
 }
 
 async fn shell(context: &Context, service: Option<&str>) -> Result<Exit, CliError> {
-    let project = context.project(false)?;
+    let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &(), None);
     let (container, command) = ops::shell_command(&session, service).await?;

@@ -53,6 +53,7 @@ impl CliError {
                 RunError::NotHealthy(_) => Exit::Unhealthy,
                 RunError::Engine(error) => engine(error),
                 RunError::Proxy(error) => talk(error),
+                RunError::StillOpen(_) => Exit::Failed,
             },
             OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
                 Exit::Unhealthy
@@ -63,6 +64,9 @@ impl CliError {
             | OpsError::NotOurs { .. }
             | OpsError::NothingLive
             | OpsError::NothingToRollBack { .. }
+            | OpsError::NeverServed { .. }
+            | OpsError::LockLost
+            | OpsError::CredentialsLost { .. }
             | OpsError::State { .. }
             | OpsError::Executable { .. } => Exit::Failed,
         }
@@ -87,6 +91,11 @@ impl CliError {
             OpsError::Failed { failure, color } => {
                 let mut hints = match &failure.source {
                     RunError::Engine(error) => engine_hints(error),
+                    RunError::StillOpen(_) => {
+                        return one(
+                            "nothing was cut off or removed: run the command again when they ended",
+                        );
+                    }
                     RunError::NotHealthy(_) | RunError::Proxy(_) => vec![],
                 };
                 if let Some(color) = color {
@@ -119,6 +128,13 @@ impl CliError {
             OpsError::NoComposeFile { .. } => one(
                 "a compose.yaml is looked for, and what COMPOSE_FILE names; `-C FOLDER` looks elsewhere",
             ),
+            OpsError::NeverServed { color } => {
+                vec![format!("`envctl test {color}` and `envctl switch {color}` go on to it")]
+            }
+            OpsError::CredentialsLost { file, .. } => vec![format!(
+                "put the file `{}` back (from the checkout that made it, or from your secrets), or set the variables; to start with an empty database: `envctl durable down --volumes` first",
+                file.display()
+            )],
             OpsError::NothingLive => one("`envctl up` brings everything up"),
             OpsError::Interrupted => {
                 one("what was done stands; running the command again goes on from here")
@@ -192,6 +208,15 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         )],
         Conflict::NoDurable { .. } => {
             vec!["`envctl durable up` brings it up, `envctl up` everything".to_owned()]
+        }
+        Conflict::PortHeldByProgram { port, .. } => vec![format!(
+            "`ss -ltnp 'sport = :{port}'` names it; the environment's env_file or envctl.yaml sets another port"
+        )],
+        Conflict::NeedsApply { .. } => {
+            vec![
+                "`envctl durable up --apply` makes a new container from it, on the same volumes"
+                    .to_owned(),
+            ]
         }
         Conflict::NoExternal { kind, name } => {
             vec![format!("`docker {kind} create {name}`, or take `external` away")]

@@ -19,7 +19,7 @@ pub struct Args {
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
-    let project = context.project(false)?;
+    let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &(), None);
     let changes = ops::history(&session).await?;

@@ -56,7 +56,7 @@ async fn show(
     services: &[String],
     which: &Which,
 ) -> Result<Exit, CliError> {
-    let project = context.project(false)?;
+    let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &(), None);
     let targets = ops::log_targets(&session, durable, color, services).await?;

@@ -93,7 +93,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::Init(args) => init::run(context, args).await,
         Command::Durable(args) => durable::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
-        Command::Credentials(args) => credentials::run(context, args),
+        Command::Credentials(args) => credentials::run(context, args).await,
         Command::Completions(_) | Command::Proxy(_) => Ok(Exit::Done),
     }
 }

@@ -31,7 +31,7 @@ enum Of {
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
-    let project = context.project(false)?;
+    let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &(), None);
     let plan = match args.of {

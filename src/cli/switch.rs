@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
-    let project = context.project(false)?;
+    let project = context.project()?;
     let engine = context.engine().await?;
     let reporter = context.ui.reporter("switch");
     let session = context.session(&engine, &project, &*reporter, Some(args.waits));

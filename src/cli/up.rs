@@ -19,8 +19,8 @@ pub struct Args {
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let project = context.project(true)?;
     let engine = context.engine().await?;
+    let project = context.project_with_credentials(Some(&engine)).await?;
     let reporter = context.ui.reporter("up");
     let session = context.session(&engine, &project, &*reporter, Some(args.waits));
     let up = ops::up(&session).await?;

@@ -1,11 +1,14 @@
 //! Random passwords, in a file that only its owner reads and Git ignores.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use indexmap::IndexMap;
 
 use super::ConfigError;
-use crate::base::files;
+use crate::{
+    base::files::{self, AtPath as _},
+    compose::dotenv,
+};
 
 /// What `write` did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,12 +19,18 @@ pub struct Written {
 
 /// Gives each of `names` that has no value in `path` a random one and writes the file (mode 0600).
 ///
-/// Values that are there stay as they are, also of names that nothing asks for any more.
-pub fn write(
-    path: &Path,
-    names: &[String],
-    present: &IndexMap<String, String>,
-) -> Result<Written, ConfigError> {
+/// Values that are there stay as they are, also of names that nothing asks for any more, and also when several processes
+/// do this at once.
+pub fn write(path: &Path, names: &[String]) -> Result<Written, ConfigError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        files::write_atomic(&ignore, b"*\n", 0o644)?;
+    }
+    let lock = folder.join(".lock");
+    let file = File::create(&lock).at(&lock)?;
+    file.lock().at(&lock)?;
+    let present = if path.is_file() { dotenv(path, &IndexMap::new())? } else { IndexMap::new() };
     let new: Vec<String> =
         names.iter().filter(|name| !present.contains_key(*name)).cloned().collect();
     if new.is_empty() {
@@ -40,11 +49,6 @@ pub fn write(
     }
     for name in &new {
         text.push_str(&format!("{name}={}\n", random()));
-    }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let ignore = folder.join(".gitignore");
-    if !ignore.exists() {
-        files::write_atomic(&ignore, b"*\n", 0o644)?;
     }
     files::write_atomic(path, text.as_bytes(), 0o600)?;
     Ok(Written { new })
@@ -66,19 +70,25 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".envctl/ci.credentials");
-        let first = write(&path, &["A".into(), "B".into()], &IndexMap::new()).unwrap();
+        let first = write(&path, &["A".into(), "B".into()]).unwrap();
         assert_eq!(first.new, ["A", "B"]);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(files::read_text(&path.with_file_name(".gitignore")).unwrap(), "*\n");
         let before = files::read_text(&path).unwrap();
-        let present = [("A".to_owned(), "x".to_owned()), ("B".to_owned(), "y".to_owned())]
-            .into_iter()
-            .collect();
-        assert_eq!(
-            write(&path, &["A".into(), "B".into()], &present).unwrap().new,
-            Vec::<String>::new()
-        );
-        assert_eq!(write(&path, &["A".into(), "C".into()], &present).unwrap().new, ["C"]);
+        assert_eq!(write(&path, &["A".into(), "B".into()]).unwrap().new, Vec::<String>::new());
+        assert_eq!(write(&path, &["A".into(), "C".into()]).unwrap().new, ["C"]);
         assert!(files::read_text(&path).unwrap().starts_with(&before));
+    }
+
+    #[test]
+    fn many_at_once_give_one_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".envctl/ci.credentials");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| write(&path, &["A".into()]).unwrap());
+            }
+        });
+        assert_eq!(files::read_text(&path).unwrap().matches("A=").count(), 1);
     }
 }

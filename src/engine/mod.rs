@@ -75,6 +75,10 @@ pub trait Engine: Send + Sync {
     /// Removes a container by force, with its anonymous volumes.
     async fn remove(&self, name: &str) -> Result<()>;
 
+    /// Removes a container by force and keeps its anonymous volumes: what a database wrote is not always where its file
+    /// says.
+    async fn remove_keeping_volumes(&self, name: &str) -> Result<()>;
+
     /// Joins a running container to a network.
     async fn connect(&self, name: &str, attachment: &crate::model::Attachment) -> Result<()>;
 

@@ -2,33 +2,47 @@
 
 use std::path::Path;
 
+use super::OpsError;
 use crate::{
-    compose::dotenv,
-    config::{self, ConfigError, FILE, Project, Shell, Written},
+    config::{self, Project, Shell, Written},
+    engine::Engine,
+    model::labels,
 };
 
-/// Opens the project; with `make`, gives the credentials that it asks for and has not got random values first.
-pub fn open(
+/// Opens the project, and gives the credentials that it asks for and that are set nowhere random values first.
+///
+/// Refused when the file is gone and the data it belongs to is there: a database keeps the passwords it was set up with.
+/// Without an engine that cannot be seen.
+pub async fn open_with_credentials(
+    engine: Option<&dyn Engine>,
     start: &Path,
     environment: Option<&str>,
     shell: &Shell,
-    make: bool,
-) -> Result<(Project, Written), ConfigError> {
+) -> Result<(Project, Written), OpsError> {
     let project = Project::open(start, environment, shell)?;
-    if !make {
+    let wanted = project.file.credentials.iter();
+    let missing: Vec<String> =
+        wanted.filter(|name| !project.variables.contains_key(*name)).cloned().collect();
+    if missing.is_empty() {
         return Ok((project, Written { new: vec![] }));
     }
     let path = project.credentials_file();
-    let present = if path.is_file() {
-        dotenv(&path, &indexmap::IndexMap::new())?
-    } else {
-        indexmap::IndexMap::new()
-    };
-    let written = config::write_credentials(&path, &project.file.credentials, &present)?;
-    if written.new.is_empty() {
-        return Ok((project, written));
+    if let Some(engine) = engine
+        && !path.exists()
+    {
+        let own = |key: &str, value: &str, found: &std::collections::BTreeMap<String, String>| {
+            found.get(key).map(String::as_str) == Some(value)
+        };
+        let data = engine.observe().await?.volumes.into_iter().any(|volume| {
+            own(labels::PROJECT, &project.names.project, &volume.labels)
+                && own(labels::ENVIRONMENT, &project.names.environment, &volume.labels)
+                && own(labels::LAYER, "durable", &volume.labels)
+        });
+        if data {
+            return Err(OpsError::CredentialsLost { file: path, names: missing });
+        }
     }
-    debug_assert!(project.root.join(FILE).is_file());
+    let written = config::write_credentials(&path, &missing)?;
     let environment = project.names.environment.clone();
     Ok((Project::open(start, Some(&environment), shell)?, written))
 }

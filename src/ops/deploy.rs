@@ -6,6 +6,7 @@ use super::{
     OpsError, Session,
     history::{self, Recorded},
     lock::locked,
+    ports,
     preview::{self, Preview},
     proxy, sources, state,
 };
@@ -55,6 +56,7 @@ pub(super) async fn deploy_locked(
     let observed = session.observe().await?;
     let (routing, revision) = tokio::join!(state::routing(session, &observed), revision(session));
     let ready = prepare(session, options, &observed, &routing?, revision.as_deref()).await?;
+    ports::check(session, &ready.plan, &observed)?;
     for warning in &ready.warnings {
         session.reporter.on(Event::Warning(warning));
     }

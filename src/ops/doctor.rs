@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{OpsError, Session};
+use super::{OpsError, Session, ports};
 use crate::{
     base::words,
     engine::Info,
@@ -170,15 +170,13 @@ fn taken(session: &Session<'_>, observed: &Observed, host_ip: &str, port: u16) -
             )
         });
     }
-    // An address that cannot be bound here is of another machine, or taken.
-    match std::net::TcpListener::bind((host_ip, port)) {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Some(bad(
+    ports::is_taken(host_ip, port).then(|| {
+        bad(
             "port",
             format!("{host_ip}:{port} is taken by another program of this machine"),
             format!(
                 "ss -ltnp 'sport = :{port}' names it; or choose another port in the environment's env_file"
             ),
-        )),
-        _ => None,
-    }
+        )
+    })
 }

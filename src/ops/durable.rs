@@ -6,7 +6,7 @@ use super::{
     OpsError, Session,
     history::{self, Recorded},
     lock::{self, locked},
-    sources,
+    ports, sources,
 };
 use crate::{
     model::{Container, Health, Names, Observed, State, labels},
@@ -101,6 +101,7 @@ impl Layer {
         apply: bool,
     ) -> Result<DurableUp, OpsError> {
         let (mut observed, plan, differences) = self.plan(session, apply).await?;
+        ports::check(session, &plan, &observed)?;
         if !plan.is_empty() {
             let recorded = Recorded::new("durable up").plan(&plan);
             history::recorded(session, recorded, async || session.execute(&plan, None).await)

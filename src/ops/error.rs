@@ -37,6 +37,8 @@ pub enum OpsError {
     TestsFailed { color: Color, failed: usize, all: usize },
     #[error("no color is live yet")]
     NothingLive,
+    #[error("there is no release to go back to: that of {color} was never live")]
+    NeverServed { color: Color },
     #[error("there is no release to go back to: {color} was cleaned up")]
     NothingToRollBack { color: Color },
     #[error(
@@ -53,6 +55,10 @@ pub enum OpsError {
     ProjectExists { path: PathBuf },
     #[error("no Compose file in `{}`", folder.display())]
     NoComposeFile { folder: PathBuf },
+    #[error("the database was set up with credentials that are not here: no value for {}", names.join(", "))]
+    CredentialsLost { file: PathBuf, names: Vec<String> },
+    #[error("the lock was lost: this machine stood still for so long that another took it over")]
+    LockLost,
     #[error("interrupted")]
     Interrupted,
 }

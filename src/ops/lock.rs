@@ -30,12 +30,16 @@ pub async fn locked<T>(
 ) -> Result<T, OpsError> {
     let holder = holder(session, what);
     acquire(session, &holder).await?;
+    // By id from here on: should another take this lock for dead, its own is neither kept alive nor given back by us.
     let name = session.project.names.lock();
+    let Some(own) = session.engine.inspect(&name).await? else {
+        return Err(OpsError::LockLost);
+    };
     let result = tokio::select! {
         result = work() => result,
-        () = beat(session.engine, &name) => Err(OpsError::Interrupted),
+        () = beat(session.engine, &own.id) => Err(OpsError::LockLost),
     };
-    let released = session.engine.remove(&name).await;
+    let released = session.engine.remove(&own.id).await;
     let value = result?;
     released?;
     Ok(value)
@@ -187,8 +191,8 @@ pub(super) async fn create_from_image(
     session.engine.create(spec).await
 }
 
-/// Shows others that the holder lives. Ends when the lock is gone or cannot be reached any more.
-async fn beat(engine: &dyn Engine, name: &str) {
+/// Shows others that the holder lives. Ends when the lock is gone.
+async fn beat(engine: &dyn Engine, id: &str) {
     for count in 0_u64.. {
         #[expect(
             clippy::disallowed_methods,
@@ -203,7 +207,9 @@ async fn beat(engine: &dyn Engine, name: &str) {
             gid: 0,
         };
         // A beat that did not get through is made up for by the next; four in a row make a lapse.
-        let _ = engine.write_files(name, &[file]).await;
+        if let Err(EngineError::NoContainer { .. }) = engine.write_files(id, &[file]).await {
+            return;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod history;
 mod init;
 mod lock;
 mod logs;
+mod ports;
 mod preview;
 mod proxy;
 mod session;
@@ -25,7 +26,7 @@ mod up;
 
 pub use cleanup::{Cleanup, cleanup, plan_cleanup};
 pub use config::{Layer, REDACTED, Resolved, config};
-pub use credentials::open;
+pub use credentials::open_with_credentials;
 pub use deploy::{DeployOptions, Deployed, deploy, plan_deploy};
 pub use doctor::{Finding, Report, doctor};
 pub use durable::{

@@ -11,7 +11,7 @@ use super::{
     state,
 };
 use crate::{
-    model::{Color, Routing, control::Draining},
+    model::{Color, Outcome, Routing, control::Draining},
     plan::{self, Plan, Switch},
 };
 
@@ -52,6 +52,16 @@ pub async fn rollback(session: &Session<'_>) -> Result<Switched, OpsError> {
         let to = routing.live.ok_or(OpsError::NothingLive)?.other();
         if !routing.stacks.contains_key(&to) {
             return Err(OpsError::NothingToRollBack { color: to });
+        }
+        let release = &routing.stacks[&to].release;
+        let served = state::changes(session, &observed).await?.iter().any(|change| {
+            matches!(change.command.as_str(), "switch" | "rollback")
+                && change.color == Some(to)
+                && change.release.as_ref() == Some(release)
+                && change.outcome == Outcome::Done
+        });
+        if !served {
+            return Err(OpsError::NeverServed { color: to });
         }
         // It served before: that is its test.
         switch_locked(session, "rollback", SwitchOptions { color: Some(to), force: true }).await

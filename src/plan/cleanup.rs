@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Action, Conflict, Id, Plan, deploy::of_color};
+use super::{
+    Action, Conflict, Id, Plan,
+    deploy::{drained_within, of_color},
+};
 use crate::model::{Color, Image, Names, Observed, Routing, control::Request, labels};
 
 /// Plans the removal of a color's stack and of built images that no container uses; the live color is refused.
@@ -23,7 +26,7 @@ pub fn cleanup(
     let proxy_runs =
         observed.container(&names.proxy()).is_some_and(crate::model::Container::is_running);
     if proxy_runs && routing.stacks.contains_key(&color) {
-        let wait_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
+        let wait_ms = drained_within(drain);
         let drained = plan.push(
             [],
             Action::Tell(Box::new(Request::Drained { color, wait_ms })),

@@ -8,10 +8,14 @@ pub enum Conflict {
     NotOurs { kind: &'static str, name: String, owner: String },
     #[error("port {port} of {address} is held by the container `{holder}`")]
     PortHeld { address: String, port: u16, holder: String },
+    #[error("port {port} of {address} is held by another program of this machine")]
+    PortHeldByProgram { address: String, port: u16 },
     #[error("the {kind} `{name}`, which the files call external, is not there")]
     NoExternal { kind: &'static str, name: String },
     #[error("the durable layer is not up: network `{network}` is not there")]
     NoDurable { network: String },
+    #[error("the network of `{service}` is gone, and its definition changed since it was made")]
+    NeedsApply { service: String },
     #[error("{color} is live")]
     Live { color: crate::model::Color },
     #[error("{color} has no release")]

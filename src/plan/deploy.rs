@@ -154,7 +154,7 @@ fn clear(
     // Not before the images are there: a failed build leaves the last release standing.
     let mut after: Vec<Id> = proxy.into_iter().chain(images.values().copied()).collect();
     if !live && input.routing.stacks.contains_key(&color) {
-        let wait_ms = u64::try_from(input.drain.as_millis()).unwrap_or(u64::MAX);
+        let wait_ms = drained_within(input.drain);
         let drained = plan.push(
             after,
             Action::Tell(Box::new(Request::Drained { color, wait_ms })),
@@ -188,6 +188,12 @@ fn clear(
         containers.insert(container.name.clone(), id);
     }
     Cleared { containers }
+}
+
+/// The longest wait for a color's connections, in milliseconds: what may stay does so up to `drain` and is then closed over
+/// some seconds, and requests get a minute to finish.
+pub(super) fn drained_within(drain: Duration) -> u64 {
+    u64::try_from((drain + Duration::from_secs(60)).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The containers of a color, by name.

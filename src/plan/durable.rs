@@ -49,7 +49,9 @@ pub fn durable_up(
             Some(found)
                 if spec.networks.iter().any(|a| missing.iter().any(|m| m.name == a.network)) =>
             {
-                differences.extend(difference(service, found, apply));
+                if changed(service, found) {
+                    return Err(Conflict::NeedsApply { service: service.key.clone() });
+                }
                 (Need::Create, "its network was gone".to_owned())
             }
             Some(found) if matches!(found.state, State::Dead | State::Removing) => {
@@ -86,7 +88,7 @@ pub fn durable_up(
         );
         let remove = plan.push(
             [stop],
-            Action::Remove(spec.name.clone()),
+            Action::RemoveDurable(spec.name.clone()),
             format!("remove the container of {} (its volumes stay)", service.key),
             reason,
         );

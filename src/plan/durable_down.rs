@@ -27,7 +27,7 @@ pub fn durable_down(names: &Names, observed: &Observed, volumes: bool) -> Plan {
         });
         removed.push(plan.push(
             stop,
-            Action::Remove(container.name.clone()),
+            Action::RemoveDurable(container.name.clone()),
             format!("remove container {}", container.name),
             "its data is in volumes",
         ));

@@ -42,6 +42,8 @@ pub enum Action {
     Start(String),
     Stop(String),
     Remove(String),
+    /// Removes a container of the durable layer: its anonymous volumes stay too.
+    RemoveDurable(String),
     Await(Box<Wait>),
     /// A request to the proxy.
     Tell(Box<Request>),
@@ -181,7 +183,7 @@ impl Action {
             Self::Create(_) => "create",
             Self::Start(_) => "start",
             Self::Stop(_) => "stop",
-            Self::Remove(_) => "remove",
+            Self::Remove(_) | Self::RemoveDurable(_) => "remove",
             Self::Await(_) => "wait",
             Self::Tell(_) => "tell-proxy",
         }

@@ -44,6 +44,10 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     };
 
     let mut after: Vec<Id> = vec![];
+    if observed.container(&names.proxy()).is_some_and(|proxy| !proxy.is_running()) {
+        let start = Action::Start(names.proxy());
+        after.push(plan.push([], start, "start the proxy", "it is stopped"));
+    }
     // Once for each release: a color that served before takes the traffic back at once.
     let to_run = |hook: &&Container| !already && hook.state != State::Exited { code: 0 };
     for hook in of_role(to, "hook").into_iter().filter(to_run) {

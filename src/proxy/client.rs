@@ -88,6 +88,11 @@ impl Client {
         self.refused.load(Relaxed) > 0
     }
 
+    /// When a byte moved last, either way.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Relaxed)
+    }
+
     pub fn wants_body(&self, wants: bool) {
         self.wants_body.store(wants, Relaxed);
     }

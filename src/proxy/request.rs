@@ -39,7 +39,9 @@ pub(super) async fn handle(
     };
     let color = way.color;
     let result = if client.is_http2() {
-        let (limit, name) = (shared.limits.answer_time, way.target.name());
+        // Its connection carries other requests too, so the time of an upload cannot be told from its bytes.
+        let times = if hyper::body::Body::is_end_stream(request.body()) { 1 } else { 12 };
+        let (limit, name) = (shared.limits.answer_time * times, way.target.name());
         // Boxed: what only HTTP/2 needs must not make every request bigger.
         let exchange = Box::pin(timeout(limit, exchange(&client, request, way, active)));
         let late = |_| (Page::new(StatusCode::GATEWAY_TIMEOUT, too_slow(&name)), client.begin());
@@ -118,7 +120,8 @@ async fn exchange(
     let place = &client.place;
     let clock = &place.shared.clock;
     let began = clock.now();
-    let expired = || clock.since(began) > place.shared.limits.answer_time;
+    // From the last byte that moved: an upload may take longer than an answer.
+    let expired = || clock.since(began.max(client.moved())) > place.shared.limits.answer_time;
 
     // What cannot be sent twice never goes over a connection that its other end may be closing right now.
     let mut reuse = upgrade.is_none() && is_repeatable(&request);

@@ -11,7 +11,10 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{Event, Evidence, Poll, ProxyError, Reporter, WaitError, poll, proxy::tell};
 use crate::{
     engine::{self, Engine, EngineError},
-    model::{Inspection, State, control::Request},
+    model::{
+        Inspection, State,
+        control::{Answer, Draining, Request},
+    },
     plan::{Action, Id, ImageJob, Plan, Until, Wait},
 };
 
@@ -42,6 +45,11 @@ pub enum RunError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    #[error(
+        "still open: {} requests, {} websockets, {} event streams, {} TCP connections",
+        .0.requests, .0.websockets, .0.streams, .0.tcp
+    )]
+    StillOpen(Draining),
     #[error("{}", .0)]
     NotHealthy(Box<Evidence>),
 }
@@ -121,10 +129,14 @@ impl Executor<'_> {
             Action::Start(name) => engine.start(name).await?,
             Action::Stop(name) => engine.stop(name, None).await?,
             Action::Remove(name) => engine.remove(name).await?,
+            Action::RemoveDurable(name) => engine.remove_keeping_volumes(name).await?,
             Action::Await(wait) => self.wait(wait).await?,
-            Action::Tell(request) => {
-                tell(engine, self.proxy, request).await?;
-            }
+            Action::Tell(request) => match tell(engine, self.proxy, request).await? {
+                Answer::Drained { left } if !left.is_empty() => {
+                    return Err(RunError::StillOpen(left));
+                }
+                _ => {}
+            },
         }
         Ok(())
     }

@@ -29,7 +29,8 @@ fn paint(line: &str, step: &Step) -> String {
         Action::RemoveImage(_)
         | Action::RemoveNetwork(_)
         | Action::RemoveVolume(_)
-        | Action::Remove(_) => style::bad(&step.title),
+        | Action::Remove(_)
+        | Action::RemoveDurable(_) => style::bad(&step.title),
         Action::Stop(_) => style::careful(&step.title),
         Action::Tell(_) => style::bold(&step.title),
         Action::Await(_) => step.title.clone(),

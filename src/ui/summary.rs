@@ -86,7 +86,7 @@ impl Summary {
                 Action::Start(name) if self.created.contains(name) => {}
                 Action::Start(_) => self.count("container", "started"),
                 Action::Stop(_) => self.count("container", "stopped"),
-                Action::Remove(_) => self.count("container", "removed"),
+                Action::Remove(_) | Action::RemoveDurable(_) => self.count("container", "removed"),
                 Action::Await(_) | Action::Tell(_) => {}
             }
         }

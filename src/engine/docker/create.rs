@@ -65,7 +65,7 @@ async fn whole(
         if !taken || waiting.is_closed() || tries == TRIES {
             break made.map_err(|error| named(error, &spec.name))?;
         }
-        remove(docker, &meantime).await?;
+        remove(docker, &meantime, true).await?;
         if tries > 0 {
             #[expect(clippy::disallowed_methods, reason = "a bounded number of times")]
             tokio::time::sleep(PAUSE).await;
@@ -79,7 +79,7 @@ async fn whole(
     };
     if !matches!(finished, Ok(true)) {
         // What stays all the same is removed by the next creation; the first error tells more.
-        let _ = remove(docker, &id).await;
+        let _ = remove(docker, &id, true).await;
     }
     finished.map(|_| ()).map_err(|error| named(error, &spec.name))
 }

@@ -39,8 +39,8 @@ pub(super) async fn stop(docker: &Docker, name: &str, grace: Option<Duration>) -
     }
 }
 
-pub(super) async fn remove(docker: &Docker, name: &str) -> Result<()> {
-    let options = RemoveContainerOptions { force: true, v: true, link: false };
+pub(super) async fn remove(docker: &Docker, name: &str, volumes: bool) -> Result<()> {
+    let options = RemoveContainerOptions { force: true, v: volumes, link: false };
     match docker.patient.remove_container(name, Some(options)).await {
         Ok(()) => Ok(()),
         Err(error) if fault::status(&error) == Some(404) => Ok(()),

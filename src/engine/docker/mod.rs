@@ -110,7 +110,11 @@ impl Engine for Docker {
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
-        lifecycle::remove(self, name).await
+        lifecycle::remove(self, name, true).await
+    }
+
+    async fn remove_keeping_volumes(&self, name: &str) -> Result<()> {
+        lifecycle::remove(self, name, false).await
     }
 
     async fn connect(&self, name: &str, attachment: &Attachment) -> Result<()> {

@@ -161,6 +161,11 @@ impl Engine for Memory {
         .await
     }
 
+    async fn remove_keeping_volumes(&self, name: &str) -> Result<()> {
+        // Its volumes all have names.
+        self.remove(name).await
+    }
+
     async fn remove(&self, name: &str) -> Result<()> {
         self.call(format!("remove {name}"), |world| {
             world.remove(name);

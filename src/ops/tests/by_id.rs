@@ -101,6 +101,10 @@ impl Engine for ById {
         self.0.remove(&self.name(name)).await
     }
 
+    async fn remove_keeping_volumes(&self, name: &str) -> Result<()> {
+        self.0.remove_keeping_volumes(&self.name(name)).await
+    }
+
     async fn connect(&self, name: &str, attachment: &Attachment) -> Result<()> {
         self.0.connect(name, attachment).await
     }

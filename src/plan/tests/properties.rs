@@ -198,7 +198,9 @@ fn touched(plan: &Plan) -> (Vec<&str>, Vec<&str>) {
     let (mut containers, mut volumes) = (vec![], vec![]);
     for step in plan.steps() {
         match &step.action {
-            Action::Stop(name) | Action::Remove(name) => containers.push(name.as_str()),
+            Action::Stop(name) | Action::Remove(name) | Action::RemoveDurable(name) => {
+                containers.push(name.as_str());
+            }
             Action::RemoveVolume(name) => volumes.push(name.as_str()),
             _ => {}
         }

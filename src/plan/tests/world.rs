@@ -145,7 +145,7 @@ impl World {
                 self.try_container(name)?.state = State::Running { health };
             }
             Action::Stop(name) => self.try_container(name)?.state = State::Exited { code: 0 },
-            Action::Remove(name) => {
+            Action::Remove(name) | Action::RemoveDurable(name) => {
                 self.try_container(name)?;
                 self.remove_container(name);
             }
