@@ -134,7 +134,7 @@ impl Engine for ById {
     }
 
     async fn write_files(&self, name: &str, files: &[FileSpec]) -> Result<()> {
-        self.0.write_files(name, files).await
+        self.0.write_files(&self.name(name), files).await
     }
 
     async fn ask(

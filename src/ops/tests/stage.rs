@@ -113,7 +113,8 @@ impl Stage {
             lock_wait: self.lock_wait,
             wait: Duration::from_secs(60),
             executable: self.folder.path().join("envctl"),
-            host: "127.0.0.1".to_owned(),
+            // Not this machine: its ports are other tests' too.
+            host: "engine.test".to_owned(),
         }
     }
 

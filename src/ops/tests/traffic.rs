@@ -29,7 +29,7 @@ async fn the_first_up_brings_everything_up_and_the_second_changes_nothing() {
     let stage = Stage::new();
     let up = stage.up().await.unwrap();
     assert_eq!(up.switched.unwrap().to, Color::Blue);
-    assert_eq!(up.addresses[0].url, "http://127.0.0.1:8000");
+    assert_eq!(up.addresses[0].url, "http://engine.test:8000");
     assert_snapshot!(stage.standing().join("\n"), @"
     envctl-ca (volume)
     shop-devlocal-blue-cache-1 runs
@@ -208,7 +208,7 @@ async fn failed_checks_stop_up_before_the_switch() {
         "{error}"
     );
     assert_eq!(stage.routing().live, None);
-    assert!(stage.notes.all().contains("FAILED  GET http://127.0.0.1:11/health"));
+    assert!(stage.notes.all().contains("FAILED  GET http://engine.test:11/health"));
     let refused = stage.switch(None).await.unwrap_err();
     assert!(matches!(refused, OpsError::Conflict(Conflict::TestsFailed { .. })), "{refused}");
 }
