@@ -7,6 +7,11 @@ pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Seconds since 1970.
+pub fn seconds() -> i64 {
+    Timestamp::now().as_second()
+}
+
 /// An id that sorts by time and is not given twice: `20261121T081500.123Z-1f2e`.
 pub fn id() -> String {
     let mut random = [0_u8; 2];

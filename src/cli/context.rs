@@ -47,7 +47,7 @@ impl Context {
             ui,
             shell,
             cancel: CancellationToken::new(),
-            environment: global.env.clone(),
+            environment: global.env.clone().filter(|name| !name.is_empty()),
             folder,
         }
     }

@@ -22,6 +22,17 @@ impl Kind {
         }
     }
 
+    /// A shell line that ends well when the server answers over TCP. The temporary server of a first start, which the
+    /// official images run, listens on a socket only, and so does not count.
+    pub const fn ping(self) -> &'static str {
+        match self {
+            Self::MariaDb => "mariadb-admin ping --protocol=tcp --host=127.0.0.1 --silent",
+            Self::MySql => "mysqladmin ping --protocol=tcp --host=127.0.0.1 --silent",
+            Self::Postgres => "pg_isready --host=127.0.0.1 --quiet",
+            Self::Redis => "redis-cli ping",
+        }
+    }
+
     /// A shell line that opens the database's own client with the application's credentials, which the official images
     /// keep in the container's environment.
     pub const fn client(self) -> &'static str {

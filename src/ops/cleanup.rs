@@ -7,9 +7,13 @@ use super::{
     state,
 };
 use crate::{
+    base::clock,
     model::{Color, labels},
     plan::{self, Plan},
 };
+
+/// Seconds.
+const YOUNG: i64 = 3600;
 
 #[derive(Debug)]
 pub struct Cleanup {
@@ -30,6 +34,9 @@ pub async fn plan_cleanup(
         async { Ok(session.engine.images(labels::LAYER, Some("proxy")).await?) },
     )?;
     let color = color.unwrap_or_else(|| Session::idle(&routing));
+    // A young one may be of a deployment that is about to make its proxy from it, in whatever project.
+    let old = clock::seconds() - YOUNG;
+    let proxies = proxies.into_iter().filter(|image| image.created < old);
     let images: Vec<_> = images.into_iter().chain(proxies).collect();
     let drain = session.project.file.proxy.drain;
     let plan = plan::cleanup(names, color, &observed, &routing, &images, drain)?;

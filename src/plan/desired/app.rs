@@ -92,7 +92,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
                 "a service that a route leads to has to be on a network that the proxy can join",
             ));
         }
-        stack.note_volumes(own, &mut volumes, &mut external);
+        stack.note_volumes(own, &mut volumes, &mut external, &mut warnings);
         if let Some(name) = &own.container_name {
             warnings.push(format!("`{key}` has `container_name: {name}`: a network alias, as two colors cannot share a name"));
         }
@@ -205,6 +205,11 @@ impl Stack<'_> {
             Some(volume) if volume.external => {
                 volume.name.clone().unwrap_or_else(|| key.to_owned())
             }
+            Some(volume)
+                if self.is_durable_volume(key) && has_own_name(self.source.files, key, volume) =>
+            {
+                volume.name.clone().unwrap_or_default()
+            }
             _ if self.is_durable_volume(key) => self.names.durable_volume(key),
             _ => self.names.volume(self.source.color, key),
         }
@@ -224,11 +229,22 @@ impl Stack<'_> {
         own: &compose::Service,
         volumes: &mut BTreeMap<String, VolumeSpec>,
         external: &mut BTreeSet<(&'static str, String)>,
+        warnings: &mut Vec<String>,
     ) {
         let named = own.volumes.iter().filter(|mount| mount.kind == compose::MountKind::Volume);
         for key in named.filter_map(|mount| mount.source.as_ref()) {
             let declared = self.source.files.volumes.get(key);
             let name = self.volume(key);
+            if let Some(volume) = declared.filter(|volume| {
+                !volume.external
+                    && !self.is_durable_volume(key)
+                    && has_own_name(self.source.files, key, volume)
+            }) {
+                warnings.push(format!(
+                    "volume `{key}` has `name: {}`: each color has a volume of its own, `{name}` here",
+                    volume.name.as_deref().unwrap_or_default()
+                ));
+            }
             if declared.is_some_and(|volume| volume.external) || self.is_durable_volume(key) {
                 external.insert(("volume", name));
                 continue;
@@ -390,6 +406,11 @@ pub(super) fn network(
             .collect(),
     }
     .sealed()
+}
+
+/// Whether a file gives the volume a name of its own; the reader gives each other one Compose's.
+pub(super) fn has_own_name(files: &compose::Project, key: &str, volume: &compose::Volume) -> bool {
+    volume.name.as_ref().is_some_and(|name| *name != format!("{}_{key}", files.name))
 }
 
 pub(super) fn volume(

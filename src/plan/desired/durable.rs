@@ -7,14 +7,18 @@ use std::{
 };
 
 use super::{
-    app::{layer_labels, network, volume},
+    app::{has_own_name, layer_labels, network, volume},
     image,
     service::{self, Place, Role, Service},
 };
 use crate::{
     compose::{self, Problem},
     config,
-    model::{Attachment, BuildSpec, NetworkSpec, Restart, ServiceSpec, Test, VolumeSpec, labels},
+    database::Kind,
+    model::{
+        Attachment, BuildSpec, Healthcheck, NetworkSpec, Restart, ServiceSpec, Test, VolumeSpec,
+        labels,
+    },
 };
 
 /// The time a durable service gets to stop, where its file says nothing: a database that is killed while it writes its
@@ -49,7 +53,9 @@ pub fn durable(
     let mut services = vec![];
     let chosen = |key: &str| only.is_none_or(|only| only.iter().any(|name| name == key));
     let volume_name = |key: &str| match files.volumes.get(key) {
-        Some(volume) if volume.external => volume.name.clone().unwrap_or_else(|| key.to_owned()),
+        Some(volume) if volume.external || has_own_name(files, key, volume) => {
+            volume.name.clone().unwrap_or_else(|| key.to_owned())
+        }
         _ => names.durable_volume(key),
     };
     let container = |key: &str| {
@@ -62,6 +68,9 @@ pub fn durable(
         }
         let place = Place { project: files, key, volume: &volume_name, container: &container };
         let mut spec: ServiceSpec = service::spec(own, "", &place, &mut problems);
+        if spec.healthcheck.is_none() {
+            spec.healthcheck = healthcheck(own);
+        }
         let job = image::job(names, key, own, builds.get(key));
         spec.image.clone_from(&job.tag);
         spec.name = container(key);
@@ -159,5 +168,18 @@ pub fn durable(
         external: external.into_iter().collect(),
         services,
         warnings: files.warnings.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// What is asked of a known database whose file says nothing: whether its real server answers.
+fn healthcheck(own: &compose::Service) -> Option<Healthcheck> {
+    let kind = own.image.as_deref().and_then(Kind::of_image)?;
+    Some(Healthcheck {
+        test: Test::Shell(kind.ping().to_owned()),
+        interval: Some(Duration::from_secs(10)),
+        timeout: Some(Duration::from_secs(5)),
+        retries: Some(12),
+        start_period: Some(Duration::from_secs(60)),
+        start_interval: None,
     })
 }

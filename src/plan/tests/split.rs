@@ -146,3 +146,42 @@ fn the_durable_services_own_ports_are_no_routes() {
     let app = stage.app(Color::Blue, "r1");
     assert_eq!(app.routes.iter().map(|route| route.listen).collect::<Vec<_>>(), [80]);
 }
+
+#[test]
+fn a_durable_volume_keeps_the_name_that_its_file_gives_it_in_both_layers() {
+    let compose = COMPOSE.replace("volumes: { data: }", "volumes: { data: { name: shop-data } }");
+    let stage = Stage::new(PROJECT, &compose);
+    let (plan, _) = stage.durable_up(&World::default(), false).unwrap();
+    assert!(plan.to_string().contains("create volume shop-data "), "{plan}");
+    let app = stage.app(Color::Blue, "r1");
+    let backup = app.services.iter().find(|own| own.key == "backup").unwrap();
+    let named = |mount: &Mount| matches!(mount, Mount::Volume { source: Some(name), .. } if name == "shop-data");
+    assert!(backup.replicas[0].mounts.iter().any(named));
+}
+
+#[test]
+fn a_volume_of_the_app_that_has_a_name_is_one_for_each_color_with_a_warning() {
+    let compose = COMPOSE
+        .replace("image: redis,", "image: redis, volumes: [\"files:/files\"],")
+        .replace("volumes: { data: }", "volumes: { data: , files: { name: uploads } }");
+    let app = Stage::new(PROJECT, &compose).app(Color::Blue, "r1");
+    assert!(app.volumes.iter().any(|volume| volume.name == "shop-devlocal-blue-files"));
+    assert!(
+        app.warnings.iter().any(|warning| warning.contains("`name: uploads`")),
+        "{:?}",
+        app.warnings
+    );
+}
+
+#[test]
+fn a_known_database_without_a_health_check_is_asked_over_tcp() {
+    use crate::model::Test;
+
+    let stage = stage();
+    let (plan, _) = stage.durable_up(&World::default(), false).unwrap();
+    let test = plan.steps().iter().find_map(|step| match &step.action {
+        crate::plan::Action::Create(spec) => spec.healthcheck.clone(),
+        _ => None,
+    });
+    assert!(matches!(test.unwrap().test, Test::Shell(line) if line.contains("127.0.0.1")));
+}
