@@ -128,7 +128,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     };
     let drain_ms = u64::try_from(input.drain.as_millis()).unwrap_or(u64::MAX);
     plan.push(
-        ready.into_iter().chain(proxy),
+        ready.into_iter().chain(proxy).chain(cleared.forgotten),
         Action::Tell(Box::new(Request::Put { color, stack, drain_ms })),
         format!("make {color} known to the proxy"),
         "its preview leads to it from here on",
@@ -137,6 +137,8 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
 }
 
 struct Cleared {
+    /// The proxy forgets the last release: it has to, before it is told of the new one.
+    forgotten: Option<Id>,
     /// The removal of each container, by name.
     containers: BTreeMap<String, Id>,
 }
@@ -153,6 +155,7 @@ fn clear(
     let old: Vec<&Container> = of_color(input.observed, input.names, color.as_str());
     // Not before the images are there: a failed build leaves the last release standing.
     let mut after: Vec<Id> = proxy.into_iter().chain(images.values().copied()).collect();
+    let mut forgotten = None;
     if !live && input.routing.stacks.contains_key(&color) {
         let wait_ms = drained_within(input.drain);
         let drained = plan.push(
@@ -161,12 +164,13 @@ fn clear(
             format!("wait until nothing is open on {color}"),
             "it is replaced",
         );
-        after = vec![plan.push(
+        forgotten = Some(plan.push(
             [drained],
             Action::Tell(Box::new(Request::Forget { color })),
             format!("take {color} off the proxy"),
             "it is replaced",
-        )];
+        ));
+        after = forgotten.into_iter().collect();
     }
     let mut containers = BTreeMap::new();
     for container in old {
@@ -187,7 +191,7 @@ fn clear(
         );
         containers.insert(container.name.clone(), id);
     }
-    Cleared { containers }
+    Cleared { forgotten, containers }
 }
 
 /// The longest wait for a color's connections, in milliseconds: what may stay does so up to `drain` and is then closed over

@@ -91,7 +91,9 @@ fn a_port_that_a_program_of_this_machine_holds_is_named() {
     let port = sandbox.ports.get(0);
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let refused = sandbox.envctl("up").run().code(1);
-    let _ = refused.says(&format!("port {port} of 127.0.0.1 is taken")).says("ss -ltnp");
+    let _ = refused
+        .says(&format!("port {port} of 127.0.0.1 is held by another program"))
+        .says("ss -ltnp");
     let _ = sandbox.envctl("doctor").run().code(1).shows(&format!("127.0.0.1:{port}"));
     drop(listener);
     let _ = sandbox.ok("up").says("blue is live");

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::{stage::Stage, world::World};
 use crate::{
-    model::{Color, State, control::Request},
+    model::{Color, State, control::Request, labels},
     plan::{Action, Conflict},
 };
 
@@ -70,19 +70,19 @@ fn a_deploy_over_an_idle_color_takes_its_last_release_away_once_nothing_is_open_
     stage.deployed(&mut world, Color::Blue, "r1");
     let plan = stage.deploy(&world, Color::Blue, "r2").unwrap();
     assert_snapshot!(plan, @"
-    [1]         wait until nothing is open on blue           it is replaced
-    [2]  ←1     take blue off the proxy                      it is replaced
-    [3]  ←2     stop shop-devlocal-blue-cache-1              of the color's last release
-    [4]  ←3     remove container shop-devlocal-blue-cache-1  of the color's last release
-    [5]  ←2     stop shop-devlocal-blue-web-1                of the color's last release
-    [6]  ←5     remove container shop-devlocal-blue-web-1    of the color's last release
-    [7]  ←4     create blue/cache (redis:8)                  a fresh stack
-    [8]  ←7     start blue/cache                             depends on nothing
-    [9]  ←8     wait until blue/cache is healthy             web depends on it
-    [10] ←6     create blue/web (nginx:1.27)                 a fresh stack
-    [11] ←9,10  start blue/web                               after cache
-    [12] ←11    wait until blue/web is ready                 a route leads to it
-    [13] ←9,12  make blue known to the proxy                 its preview leads to it from here on
+    [1]           wait until nothing is open on blue           it is replaced
+    [2]  ←1       take blue off the proxy                      it is replaced
+    [3]  ←2       stop shop-devlocal-blue-cache-1              of the color's last release
+    [4]  ←3       remove container shop-devlocal-blue-cache-1  of the color's last release
+    [5]  ←2       stop shop-devlocal-blue-web-1                of the color's last release
+    [6]  ←5       remove container shop-devlocal-blue-web-1    of the color's last release
+    [7]  ←4       create blue/cache (redis:8)                  a fresh stack
+    [8]  ←7       start blue/cache                             depends on nothing
+    [9]  ←8       wait until blue/cache is healthy             web depends on it
+    [10] ←6       create blue/web (nginx:1.27)                 a fresh stack
+    [11] ←9,10    start blue/web                               after cache
+    [12] ←11      wait until blue/web is ready                 a route leads to it
+    [13] ←2,9,12  make blue known to the proxy                 its preview leads to it from here on
     ");
     world.apply(&plan);
     assert_eq!(world.routing.stacks[&Color::Blue].release, "r2");
@@ -107,21 +107,21 @@ fn a_network_is_made_anew_only_when_its_definition_changed() {
     let after = Stage::app_only(&format!("{COMPOSE}networks: {{ default: {{ internal: true }} }}"));
     let plan = after.deploy(&world, Color::Blue, "r2").unwrap();
     assert_snapshot!(plan, @"
-    [1]          wait until nothing is open on blue           it is replaced
-    [2]  ←1      take blue off the proxy                      it is replaced
-    [3]  ←2      stop shop-devlocal-blue-cache-1              of the color's last release
-    [4]  ←3      remove container shop-devlocal-blue-cache-1  of the color's last release
-    [5]  ←2      stop shop-devlocal-blue-web-1                of the color's last release
-    [6]  ←5      remove container shop-devlocal-blue-web-1    of the color's last release
-    [7]  ←4,6    remove network shop-devlocal-blue-network    its definition changed
-    [8]  ←7      create network shop-devlocal-blue-network    its definition changed
-    [9]  ←4,8    create blue/cache (redis:8)                  a fresh stack
-    [10] ←9      start blue/cache                             depends on nothing
-    [11] ←10     wait until blue/cache is healthy             web depends on it
-    [12] ←6,8    create blue/web (nginx:1.27)                 a fresh stack
-    [13] ←11,12  start blue/web                               after cache
-    [14] ←13     wait until blue/web is ready                 a route leads to it
-    [15] ←11,14  make blue known to the proxy                 its preview leads to it from here on
+    [1]            wait until nothing is open on blue           it is replaced
+    [2]  ←1        take blue off the proxy                      it is replaced
+    [3]  ←2        stop shop-devlocal-blue-cache-1              of the color's last release
+    [4]  ←3        remove container shop-devlocal-blue-cache-1  of the color's last release
+    [5]  ←2        stop shop-devlocal-blue-web-1                of the color's last release
+    [6]  ←5        remove container shop-devlocal-blue-web-1    of the color's last release
+    [7]  ←4,6      remove network shop-devlocal-blue-network    its definition changed
+    [8]  ←7        create network shop-devlocal-blue-network    its definition changed
+    [9]  ←4,8      create blue/cache (redis:8)                  a fresh stack
+    [10] ←9        start blue/cache                             depends on nothing
+    [11] ←10       wait until blue/cache is healthy             web depends on it
+    [12] ←6,8      create blue/web (nginx:1.27)                 a fresh stack
+    [13] ←11,12    start blue/web                               after cache
+    [14] ←13       wait until blue/web is ready                 a route leads to it
+    [15] ←2,11,14  make blue known to the proxy                 its preview leads to it from here on
     ");
     world.apply(&plan);
 }
@@ -145,7 +145,7 @@ fn a_named_volume_is_fresh_with_each_release_and_one_for_each_color() {
     [7]  ←4,6  create blue/web (nginx)                    a fresh stack
     [8]  ←7    start blue/web                             depends on nothing
     [9]  ←8    wait until blue/web is healthy             it is part of the stack
-    [10] ←9    make blue known to the proxy               its preview leads to it from here on
+    [10] ←2,9  make blue known to the proxy               its preview leads to it from here on
     ");
     world.apply(&plan);
     assert!(world.observed.volume("shop-devlocal-green-uploads").is_some());
@@ -300,4 +300,15 @@ fn a_color_that_runs_what_the_files_say_is_up_to_date_and_any_other_is_not() {
     assert!(!current(&world), "its image was pulled anew");
     let other = Stage::app_only("services: { web: { image: b } }").app(Color::Blue, "r1");
     assert!(!is_up_to_date(stage.names(), &other, &live.observed, &live.images));
+}
+
+#[test]
+fn a_release_whose_containers_are_lost_is_forgotten_before_the_next_is_made_known() {
+    let stage = Stage::app_only(COMPOSE);
+    let mut world = World::default();
+    stage.deployed(&mut world, Color::Blue, "r1");
+    world.observed.containers.retain(|found| found.label(labels::COLOR).is_none());
+    let plan = stage.deploy(&world, Color::Blue, "r2").unwrap();
+    let step = |words: &str| plan.steps().iter().find(|step| step.title.contains(words)).unwrap();
+    assert!(step("known to the proxy").after.contains(&step("off the proxy").id), "{plan}");
 }

@@ -27,15 +27,15 @@ services:
 ",
     );
     assert_snapshot!(services(&stage), @"
-    [1]       wait until nothing is open on green  it is replaced
-    [2] ←1    take green off the proxy             it is replaced
-    [3]       create green/cache (a)               a fresh stack
-    [4] ←3    start green/cache                    depends on nothing
-    [5] ←4    wait until green/cache is healthy    api depends on it
-    [6]       create green/api (a)                 a fresh stack
-    [7] ←4,6  start green/api                      after cache
-    [8] ←7    wait until green/api is healthy      it is part of the stack
-    [9] ←5,8  make green known to the proxy        its preview leads to it from here on
+    [1]         wait until nothing is open on green  it is replaced
+    [2] ←1      take green off the proxy             it is replaced
+    [3]         create green/cache (a)               a fresh stack
+    [4] ←3      start green/cache                    depends on nothing
+    [5] ←4      wait until green/cache is healthy    api depends on it
+    [6]         create green/api (a)                 a fresh stack
+    [7] ←4,6    start green/api                      after cache
+    [8] ←7      wait until green/api is healthy      it is part of the stack
+    [9] ←2,5,8  make green known to the proxy        its preview leads to it from here on
     ");
 }
 
@@ -49,15 +49,15 @@ services:
 ",
     );
     assert_snapshot!(services(&stage), @"
-    [1]       wait until nothing is open on green  it is replaced
-    [2] ←1    take green off the proxy             it is replaced
-    [3]       create green/cache (a)               a fresh stack
-    [4] ←3    start green/cache                    depends on nothing
-    [5] ←4    wait until green/cache is healthy    api depends on it
-    [6]       create green/api (a)                 a fresh stack
-    [7] ←5,6  start green/api                      after cache
-    [8] ←7    wait until green/api is healthy      it is part of the stack
-    [9] ←5,8  make green known to the proxy        its preview leads to it from here on
+    [1]         wait until nothing is open on green  it is replaced
+    [2] ←1      take green off the proxy             it is replaced
+    [3]         create green/cache (a)               a fresh stack
+    [4] ←3      start green/cache                    depends on nothing
+    [5] ←4      wait until green/cache is healthy    api depends on it
+    [6]         create green/api (a)                 a fresh stack
+    [7] ←5,6    start green/api                      after cache
+    [8] ←7      wait until green/api is healthy      it is part of the stack
+    [9] ←2,5,8  make green known to the proxy        its preview leads to it from here on
     ");
 }
 
@@ -72,18 +72,18 @@ services:
 ",
     );
     assert_snapshot!(services(&stage), @"
-    [1]           wait until nothing is open on green   it is replaced
-    [2]  ←1       take green off the proxy              it is replaced
-    [3]           create green/cache (a)                a fresh stack
-    [4]  ←3       start green/cache                     depends on nothing
-    [5]  ←4       wait until green/cache is healthy     seed depends on it
-    [6]           create green/seed (a)                 a fresh stack
-    [7]  ←5,6     start green/seed                      after cache
-    [8]  ←7       wait until green/seed has ended well  api depends on it
-    [9]           create green/api (a)                  a fresh stack
-    [10] ←8,9     start green/api                       after seed
-    [11] ←10      wait until green/api is healthy       it is part of the stack
-    [12] ←5,8,11  make green known to the proxy         its preview leads to it from here on
+    [1]             wait until nothing is open on green   it is replaced
+    [2]  ←1         take green off the proxy              it is replaced
+    [3]             create green/cache (a)                a fresh stack
+    [4]  ←3         start green/cache                     depends on nothing
+    [5]  ←4         wait until green/cache is healthy     seed depends on it
+    [6]             create green/seed (a)                 a fresh stack
+    [7]  ←5,6       start green/seed                      after cache
+    [8]  ←7         wait until green/seed has ended well  api depends on it
+    [9]             create green/api (a)                  a fresh stack
+    [10] ←8,9       start green/api                       after seed
+    [11] ←10        wait until green/api is healthy       it is part of the stack
+    [12] ←2,5,8,11  make green known to the proxy         its preview leads to it from here on
     ");
 }
 
@@ -97,18 +97,18 @@ services:
 ",
     );
     assert_snapshot!(services(&stage), @"
-    [1]           wait until nothing is open on green  it is replaced
-    [2]  ←1       take green off the proxy             it is replaced
-    [3]           create green/cache-1 (a)             a fresh stack
-    [4]  ←3       start green/cache-1                  depends on nothing
-    [5]  ←4       wait until green/cache-1 is healthy  api depends on it
-    [6]           create green/cache-2 (a)             a fresh stack
-    [7]  ←6       start green/cache-2                  depends on nothing
-    [8]  ←7       wait until green/cache-2 is healthy  api depends on it
-    [9]           create green/api (a)                 a fresh stack
-    [10] ←5,8,9   start green/api                      after cache
-    [11] ←10      wait until green/api is healthy      it is part of the stack
-    [12] ←5,8,11  make green known to the proxy        its preview leads to it from here on
+    [1]             wait until nothing is open on green  it is replaced
+    [2]  ←1         take green off the proxy             it is replaced
+    [3]             create green/cache-1 (a)             a fresh stack
+    [4]  ←3         start green/cache-1                  depends on nothing
+    [5]  ←4         wait until green/cache-1 is healthy  api depends on it
+    [6]             create green/cache-2 (a)             a fresh stack
+    [7]  ←6         start green/cache-2                  depends on nothing
+    [8]  ←7         wait until green/cache-2 is healthy  api depends on it
+    [9]             create green/api (a)                 a fresh stack
+    [10] ←5,8,9     start green/api                      after cache
+    [11] ←10        wait until green/api is healthy      it is part of the stack
+    [12] ←2,5,8,11  make green known to the proxy        its preview leads to it from here on
     ");
 }
 
@@ -122,15 +122,15 @@ services:
 "#,
     );
     assert_snapshot!(services(&stage), @"
-    [1]       wait until nothing is open on green  it is replaced
-    [2] ←1    take green off the proxy             it is replaced
-    [3]       create green/web (a)                 a fresh stack
-    [4] ←3    start green/web                      depends on nothing
-    [5] ←4    wait until green/web is healthy      side depends on it
-    [6]       create green/side (a)                a fresh stack
-    [7] ←4,6  start green/side                     after web
-    [8] ←7    wait until green/side is healthy     it is part of the stack
-    [9] ←5,8  make green known to the proxy        its preview leads to it from here on
+    [1]         wait until nothing is open on green  it is replaced
+    [2] ←1      take green off the proxy             it is replaced
+    [3]         create green/web (a)                 a fresh stack
+    [4] ←3      start green/web                      depends on nothing
+    [5] ←4      wait until green/web is healthy      side depends on it
+    [6]         create green/side (a)                a fresh stack
+    [7] ←4,6    start green/side                     after web
+    [8] ←7      wait until green/side is healthy     it is part of the stack
+    [9] ←2,5,8  make green known to the proxy        its preview leads to it from here on
     ");
 }
 
@@ -147,17 +147,17 @@ services:
 ",
     );
     assert_snapshot!(services(&stage), @"
-    [1]             wait until nothing is open on green  it is replaced
-    [2]  ←1         take green off the proxy             it is replaced
-    [3]             create green/web2 (a)                a fresh stack
-    [4]  ←3         start green/web2                     depends on nothing
-    [5]  ←4         wait until green/web2 is healthy     migrate, worker depends on it
-    [6]             create green/migrate (a)             runs before green goes live
-    [7]             create green/worker (a)              starts when green goes live
-    [8]             create green/web (a)                 a fresh stack
-    [9]  ←8         start green/web                      after worker
-    [10] ←9         wait until green/web is healthy      it is part of the stack
-    [11] ←5,6,7,10  make green known to the proxy        its preview leads to it from here on
+    [1]               wait until nothing is open on green  it is replaced
+    [2]  ←1           take green off the proxy             it is replaced
+    [3]               create green/web2 (a)                a fresh stack
+    [4]  ←3           start green/web2                     depends on nothing
+    [5]  ←4           wait until green/web2 is healthy     migrate, worker depends on it
+    [6]               create green/migrate (a)             runs before green goes live
+    [7]               create green/worker (a)              starts when green goes live
+    [8]               create green/web (a)                 a fresh stack
+    [9]  ←8           start green/web                      after worker
+    [10] ←9           wait until green/web is healthy      it is part of the stack
+    [11] ←2,5,6,7,10  make green known to the proxy        its preview leads to it from here on
     ");
 }
 
