@@ -11,20 +11,19 @@ from tools import version
 
 CONNECTIONS = 64
 PACE = 25  # milliseconds between the requests of a connection: about 2,500 a second in all
-COLORS = ("green", "blue")
 
 
 def switch(quick):
     alone, loaded = (4, 6) if quick else (30, 200)
     with project() as (folder, port):
         envctl("up", cwd=folder)
-        envctl("deploy", "green", cwd=folder)
+        envctl("deploy", cwd=folder)
         say(f"switch: {alone} without load")
-        quiet = [1000 * timed(ENVCTL, "--quiet", "switch", COLORS[n % 2], cwd=folder) for n in range(alone)]
+        quiet = [1000 * timed(ENVCTL, "--quiet", "switch", cwd=folder) for _ in range(alone)]
         say(f"switch: {loaded} under load")
         load = Load(port, CONNECTIONS, 240, PACE, colors=True)
         time.sleep(1)
-        busy = [1000 * timed(ENVCTL, "--quiet", "switch", COLORS[n % 2], cwd=folder) for n in range(loaded)]
+        busy = [1000 * timed(ENVCTL, "--quiet", "switch", cwd=folder) for _ in range(loaded)]
         found = load.end(now=True)
     if found["rate"] < 1000 and not quick:
         raise Failed(f"the load was {found['rate']:.0f} requests a second: too little to say anything")
