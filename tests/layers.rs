@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["model"],
-    &["compose", "engine", "proxy", "database", "state"],
+    &["compose", "engine", "proxy", "database"],
     &["config"],
     &["plan"],
     &["run"],

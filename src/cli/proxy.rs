@@ -29,7 +29,15 @@ enum Command {
 
 pub fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     match args.command {
-        Command::Serve => proxy::serve(&options(&context.shell)?)?,
+        Command::Serve => {
+            // Standard output is for the answers to those who ask.
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_max_level(tracing::Level::INFO)
+                .with_ansi(false)
+                .init();
+            proxy::serve(&options(&context.shell)?)?;
+        }
         Command::Ctl => proxy::ctl(&Path::new(STATE).join("control.sock"))?,
     }
     Ok(Exit::Done)

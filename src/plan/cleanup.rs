@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Action, Conflict, Id, Plan,
+    Action, Conflict, Id, Plan, conflict,
     deploy::{drained_within, of_color},
 };
 use crate::model::{Color, Image, Names, Observed, Routing, control::Request, labels};
@@ -60,9 +60,7 @@ pub fn cleanup(
         ));
     }
     let of_color_labels = |found: &BTreeMap<String, String>| {
-        found.get(labels::PROJECT) == Some(&names.project)
-            && found.get(labels::ENVIRONMENT) == Some(&names.environment)
-            && found.get(labels::LAYER).map(String::as_str) == Some("app")
+        conflict::is_ours(found, names, "app")
             && found.get(labels::COLOR).map(String::as_str) == Some(color.as_str())
     };
     let mut networks: Vec<&str> = observed

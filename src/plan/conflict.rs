@@ -40,7 +40,12 @@ fn owner(labels: &std::collections::BTreeMap<String, String>) -> String {
 }
 
 /// Whether the labels are those of this environment's layer: a name of one layer's never leads to another's thing.
-fn is_ours(found: &std::collections::BTreeMap<String, String>, names: &Names, layer: &str) -> bool {
+/// Whether a thing with these labels is of this environment's layer.
+pub(super) fn is_ours(
+    found: &std::collections::BTreeMap<String, String>,
+    names: &Names,
+    layer: &str,
+) -> bool {
     found.get(labels::PROJECT) == Some(&names.project)
         && found.get(labels::ENVIRONMENT) == Some(&names.environment)
         && found.get(labels::LAYER).map(String::as_str) == Some(layer)

@@ -1,16 +1,14 @@
 //! `durable down`: stops and removes the containers and networks of the durable layer. The data stays, unless it was asked
 //! for by name.
 
-use super::{Action, Plan};
-use crate::model::{Container, Names, Observed, labels};
+use super::{Action, Plan, conflict};
+use crate::model::{Container, Names, Observed};
 
 /// Plans `durable down`; `volumes` only after the environment's name was typed.
 pub fn durable_down(names: &Names, observed: &Observed, volumes: bool) -> Plan {
     let mut plan = Plan::default();
     let durable = |found: &std::collections::BTreeMap<String, String>| {
-        found.get(labels::PROJECT) == Some(&names.project)
-            && found.get(labels::ENVIRONMENT) == Some(&names.environment)
-            && found.get(labels::LAYER).map(String::as_str) == Some("durable")
+        conflict::is_ours(found, names, "durable")
     };
     let mut containers: Vec<&Container> =
         observed.containers.iter().filter(|container| durable(&container.labels)).collect();
