@@ -75,7 +75,8 @@ fn check(request: &mut Request<Incoming>) -> Result<(), Page> {
     }
     let uri = request.uri();
     let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
-    if !path.starts_with('/') && !(path == "*" && *method == Method::OPTIONS) {
+    let is_server = path == "*" && *method == Method::OPTIONS;
+    if !path.starts_with('/') && !is_server {
         return Err(bad("the request's target is no path"));
     }
     if !request.body().is_end_stream() {
