@@ -1,5 +1,5 @@
 //! Malformed and borderline requests over raw sockets, and what the standards want answered: the tables beside this
-//! file, which `scripts/bench conformance` puts to nginx and HAProxy as well.
+//! file, which `scripts/bench conformance` puts to other proxies as well.
 //!
 //! A row has the section of the RFC it comes from, what is sent, and `answer`: the proxy's own. `also` are others that
 //! the section allows; `wants` is what it asks for where the proxy's library has its own way. `<text*n>` stands for `n`
