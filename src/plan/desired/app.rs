@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     image,
-    proxy::routes,
+    routes::routes,
     service::{self, Place, Role, Service},
 };
 use crate::{

@@ -4,10 +4,11 @@ mod app;
 mod durable;
 mod image;
 mod proxy;
+mod routes;
 mod service;
 
 pub use app::{App, Source, app};
 pub use durable::{Durable, durable};
 pub use image::builds;
-pub use proxy::{Proxy, listeners, proxy, routes};
+pub use proxy::{Proxy, listeners, proxy};
 pub use service::{Role, Service, is_of};
