@@ -149,7 +149,6 @@ fn behind(seen: &Evidence, spec: Option<&ServiceSpec>) -> Option<(Cause, String)
         return Some((Cause::OutOfMemory, format!("out of memory{limit}")));
     }
     if let Some(port) = seen.log.iter().rev().find_map(|line| port_in_use(line)) {
-        let port = port.map_or_else(|| "its port".to_owned(), |port| format!("port {port}"));
         let shared = spec.and_then(|spec| spec.network_mode.as_deref());
         let shared = match shared.and_then(|mode| mode.strip_prefix("container:")) {
             Some(other) => format!(", the network of `{other}`"),
@@ -168,8 +167,8 @@ fn behind(seen: &Evidence, spec: Option<&ServiceSpec>) -> Option<(Cause, String)
     }
 }
 
-/// Whether a line says that a port is taken, and which.
-fn port_in_use(line: &str) -> Option<Option<u16>> {
+/// The port that a line says to be taken: `port 8080`, or `its port` where it does not say which.
+fn port_in_use(line: &str) -> Option<String> {
     static TAKEN: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
             r"(?i)EADDRINUSE|address (is )?(already )?in use|port \d+ (is|was) already in use",
@@ -181,9 +180,10 @@ fn port_in_use(line: &str) -> Option<Option<u16>> {
         Regex::new(r"(?i)(?:\bport\s+|\d\.\d+:|\]:|\*:|::|\s:)(\d{1,5})\b")
             .expect("the pattern is fixed")
     });
-    TAKEN
-        .is_match(line)
-        .then(|| PORT.captures_iter(line).last().and_then(|found| found[1].parse().ok()))
+    TAKEN.is_match(line).then(|| match PORT.captures_iter(line).last() {
+        Some(found) => format!("port {}", &found[1]),
+        None => "its port".to_owned(),
+    })
 }
 
 /// What the engine's refusal to start a container means, where it is about the container's own definition.
@@ -222,15 +222,15 @@ mod tests {
     #[test]
     fn a_taken_port_is_read_out_of_what_programs_say() {
         for (line, port) in [
-            ("Error: listen EADDRINUSE: address already in use :::8080", Some(8080)),
-            ("12:34:56 [emerg] 1#1: bind() to 0.0.0.0:80 failed (98: Address in use)", Some(80)),
-            ("OSError: [Errno 98] Address already in use", None),
-            ("no port 8080: Address already in use at /serve.pl line 14.", Some(8080)),
-            ("2026/11/21 12:34:56 listen tcp :9000: bind: address already in use", Some(9000)),
-            ("make_sock: could not bind to address [::]:81: Address already in use", Some(81)),
-            ("Web server failed to start. Port 8080 was already in use.", Some(8080)),
+            ("Error: listen EADDRINUSE: address already in use :::8080", "port 8080"),
+            ("12:34:56 [emerg] 1#1: bind() to 0.0.0.0:80 failed (98: Address in use)", "port 80"),
+            ("OSError: [Errno 98] Address already in use", "its port"),
+            ("no port 8080: Address already in use at /serve.pl line 14.", "port 8080"),
+            ("2026/11/21 12:34:56 listen tcp :9000: bind: address already in use", "port 9000"),
+            ("make_sock: could not bind to address [::]:81: Address already in use", "port 81"),
+            ("Web server failed to start. Port 8080 was already in use.", "port 8080"),
         ] {
-            assert_eq!(port_in_use(line), Some(port), "{line}");
+            assert_eq!(port_in_use(line).as_deref(), Some(port), "{line}");
         }
         assert_eq!(port_in_use("listening on port 8080"), None);
     }

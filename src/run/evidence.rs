@@ -132,13 +132,12 @@ impl fmt::Display for Evidence {
         }
         if let Some(probe) = &self.probe {
             let lines: Vec<&str> = probe.lines().take(PROBE).collect();
-            match lines[..] {
-                [one] => write!(f, "\n  last probe: {}", cut(one))?,
-                _ => {
-                    write!(f, "\n  last probe:")?;
-                    for line in lines {
-                        write!(f, "\n    {}", cut(line))?;
-                    }
+            if let [one] = lines[..] {
+                write!(f, "\n  last probe: {}", cut(one))?;
+            } else {
+                write!(f, "\n  last probe:")?;
+                for line in lines {
+                    write!(f, "\n    {}", cut(line))?;
                 }
             }
         }

@@ -148,8 +148,9 @@ impl Executor<'_> {
             Action::Await(wait) => self.wait(plan, wait).await?,
             Action::Tell(request) => {
                 // A stack is made known only while all of it is as ready as it was.
-                if matches!(**request, Request::Put { .. }) && !ready.borrow().is_empty() {
-                    let (known, seen) = (ready.borrow().clone(), engine.observe().await?);
+                let known = ready.borrow().clone();
+                if matches!(**request, Request::Put { .. }) && !known.is_empty() {
+                    let seen = engine.observe().await?;
                     if let Some((_, error)) = self.lost(plan, &known, &seen).await {
                         return Err(error);
                     }
