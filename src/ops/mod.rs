@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod config;
+mod crash;
 mod credentials;
 mod deploy;
 mod doctor;
@@ -9,6 +10,7 @@ mod durable;
 mod error;
 mod history;
 mod init;
+mod journal;
 mod lock;
 mod logs;
 mod ports;
@@ -36,6 +38,7 @@ pub use durable::{
 pub use error::OpsError;
 pub use history::history;
 pub use init::{Draft, draft, write_draft};
+pub use journal::Journal;
 pub use logs::{LogTarget, log_targets};
 pub use session::Session;
 pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};

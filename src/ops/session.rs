@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::OpsError;
+use super::{Journal, OpsError};
 use crate::{
     config::{Project, Shell},
     engine::Engine,
@@ -29,6 +29,8 @@ pub struct Session<'a> {
     pub executable: PathBuf,
     /// Where the engine's published ports are reached from here.
     pub host: String,
+    /// What is under way, for the one who comes after a crash.
+    pub journal: Journal,
 }
 
 impl Session<'_> {
@@ -52,9 +54,10 @@ impl Session<'_> {
         if plan.is_empty() {
             return Ok(BTreeMap::new());
         }
-        self.reporter.on(Event::Planned(plan));
         let proxy = self.project.names.proxy();
-        let executor = Executor { engine: self.engine, proxy: &proxy, reporter: self.reporter };
+        let noting = self.journal.noting(self.reporter);
+        noting.on(Event::Planned(plan));
+        let executor = Executor { engine: self.engine, proxy: &proxy, reporter: &noting };
         tokio::select! {
             done = executor.run(plan) => {
                 done.map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })

@@ -67,12 +67,15 @@ pub async fn routing(session: &Session<'_>, observed: &Observed) -> Result<Routi
 }
 
 /// Adds a change to the history.
-pub async fn record(session: &Session<'_>, change: &Change) -> Result<(), OpsError> {
-    let observed = session.observe().await?;
-    sweep(session, &observed).await?;
+pub async fn record(
+    session: &Session<'_>,
+    observed: &Observed,
+    change: &Change,
+) -> Result<(), OpsError> {
+    sweep(session, observed).await?;
     let name = session.project.names.proxy();
     let value = serde_json::to_value(change).map_err(|error| wrong(session, error.to_string()))?;
-    if own_proxy(session, &observed)?.is_some_and(Container::is_running) {
+    if own_proxy(session, observed)?.is_some_and(Container::is_running) {
         let record = Record { name: change.id.clone(), value };
         run::tell(session.engine, &name, &Request::Record(record)).await?;
         return Ok(());
@@ -85,7 +88,7 @@ pub async fn record(session: &Session<'_>, change: &Change) -> Result<(), OpsErr
         gid: NOBODY,
     };
     let files = [file];
-    with_container(session, &observed, async |name: &str| {
+    with_container(session, observed, async |name: &str| {
         session.engine.write_files(name, &files).await
     })
     .await

@@ -1,6 +1,9 @@
 //! `switch` and `rollback`: the traffic moves at one instant.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
@@ -11,7 +14,7 @@ use super::{
     state,
 };
 use crate::{
-    model::{Color, Outcome, Routing, control::Draining},
+    model::{Color, Observed, Outcome, Routing, control::Draining, labels},
     plan::{self, Plan, Switch},
 };
 
@@ -103,6 +106,7 @@ pub(super) async fn switch_locked(
     let recorded = Recorded::new(command)
         .release(to, &stack.release)
         .made_of(stack.revision.as_deref(), stack.images.clone())
+        .image_ids(image_ids(session, &observed, to))
         .plan(&switched.plan)
         // A rollback skips the tests by its nature.
         .forced(options.force && command == "switch");
@@ -113,4 +117,14 @@ pub(super) async fn switch_locked(
     }
     switched.took = started.elapsed();
     Ok(switched)
+}
+
+/// What a color's containers were made from, by service.
+fn image_ids(session: &Session<'_>, observed: &Observed, color: Color) -> BTreeMap<String, String> {
+    plan::of_color(observed, &session.project.names, color.as_str())
+        .into_iter()
+        .filter_map(|found| {
+            Some((found.label(labels::SERVICE)?.to_owned(), found.image_id.clone()))
+        })
+        .collect()
 }

@@ -2,6 +2,7 @@
 
 mod by_id;
 mod cancel;
+mod crash;
 mod durable;
 mod faults;
 mod lock;

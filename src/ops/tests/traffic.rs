@@ -15,6 +15,7 @@ async fn commands(stage: &Stage) -> Vec<String> {
         Outcome::Done => "done",
         Outcome::Failed { .. } => "failed",
         Outcome::Interrupted => "interrupted",
+        Outcome::Crashed { .. } => "crashed",
     };
     let changes = stage.history().await;
     let line = |color: Option<Color>| color.map(|color| format!(" {color}")).unwrap_or_default();
