@@ -121,6 +121,8 @@ pub type Progress<'a> = &'a (dyn Fn(Step) + Send + Sync);
 pub enum Step {
     /// Bytes of all layers known so far.
     Bytes { done: u64, total: u64 },
+    /// An instruction of a build begins; `number` counts from 1, and `of` may grow.
+    Instruction { number: u64, of: u64, text: String },
     /// A line of the builder.
     Line(String),
 }

@@ -78,7 +78,7 @@ impl Engine for Memory {
 
     async fn build(&self, spec: &BuildSpec, progress: Progress<'_>) -> Result<Image> {
         self.call(format!("build {}", spec.tag), |world| {
-            progress(Step::Line("Step 1/1 : FROM scratch".into()));
+            progress(Step::Instruction { number: 1, of: 1, text: "FROM scratch".into() });
             let refusal = world.unbuildable.iter().find(|(tag, _)| spec.tag.starts_with(*tag));
             if let Some((_, reason)) = refusal {
                 return Err(EngineError::Build {

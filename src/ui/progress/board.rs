@@ -81,13 +81,11 @@ impl Board {
                 });
             }
             Event::Progress(plan, id, step) => {
-                if let engine::Step::Line(line) = step
-                    && self.verbose
-                    && !self.quiet
-                {
+                let lasting = !matches!(step, engine::Step::Bytes { .. });
+                if lasting && self.verbose && !self.quiet {
                     self.head(&mut lines);
                     let title = style::clean_line(&plan.step(*id).title);
-                    lines.push(style::dim(&format!("  {title}: {}", style::clean_line(line))));
+                    lines.push(style::dim(&format!("  {title}: {}", said(step))));
                 }
                 if let Some(running) = self.running.iter_mut().find(|running| running.id == *id) {
                     running.latest = Some(step.clone());
@@ -180,7 +178,9 @@ impl Board {
                     engine::Step::Bytes { done, total } => {
                         format!("  {}{}", bar(*done, *total), said(step))
                     }
-                    engine::Step::Line(_) => style::dim(&format!("  {}", said(step))),
+                    engine::Step::Instruction { .. } | engine::Step::Line(_) => {
+                        style::dim(&format!("  {}", said(step)))
+                    }
                 });
                 format!("{spinner} {}  {time}{}", running.title, latest.unwrap_or_default())
             })
@@ -216,6 +216,9 @@ fn said(step: &engine::Step) -> String {
         engine::Step::Bytes { done, total: 0 } => words::bytes(*done),
         engine::Step::Bytes { done, total } => {
             format!("{} of {}", words::bytes(*done), words::bytes(*total))
+        }
+        engine::Step::Instruction { number, of, text } => {
+            format!("{number}/{of} {}", style::clean_line(text))
         }
         engine::Step::Line(line) => style::clean_line(line),
     }
