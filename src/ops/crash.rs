@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{OpsError, Session, journal::Entry, state};
 use crate::{
-    model::{Change, Holder, Outcome},
+    model::{Change, Color, Holder, Outcome},
     run::Event,
 };
 
@@ -42,26 +42,24 @@ impl Crash {
     /// The change for the history; of one that kept no journal only what its lock says is known.
     fn change(&self) -> Change {
         let outcome = Outcome::Crashed { at: self.at() };
-        match &self.entry {
-            Some(entry) => Change { outcome, ..entry.change.clone() },
-            None => {
-                let held = self.held.clone();
-                let (command, color) = match held.what.rsplit_once(' ') {
-                    Some((command, last)) if last.parse::<crate::model::Color>().is_ok() => {
-                        (command.to_owned(), last.parse().ok())
-                    }
-                    _ => (held.what, None),
-                };
-                Change {
-                    command,
-                    color,
-                    who: held.who,
-                    job: held.job,
-                    time: held.since,
-                    operation: held.id.clone(),
-                    ..Change::new(held.id, outcome)
-                }
+        if let Some(entry) = &self.entry {
+            return Change { outcome, ..entry.change.clone() };
+        }
+        let held = self.held.clone();
+        let (command, color) = match held.what.rsplit_once(' ') {
+            Some((command, last)) if last.parse::<Color>().is_ok() => {
+                (command.to_owned(), last.parse().ok())
             }
+            _ => (held.what, None),
+        };
+        Change {
+            command,
+            color,
+            who: held.who,
+            job: held.job,
+            time: held.since,
+            operation: held.id.clone(),
+            ..Change::new(held.id, outcome)
         }
     }
 }
