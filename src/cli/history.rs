@@ -113,6 +113,7 @@ fn page(change: &Change) -> String {
         ("color", color.as_deref()),
         ("release", change.release.as_deref()),
         ("revision", change.revision.as_deref()),
+        ("replaced", change.replaced.as_deref()),
         ("forced", change.forced.then_some("yes")),
     ] {
         if let Some(value) = value.filter(|value| !value.is_empty()) {

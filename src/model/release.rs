@@ -55,6 +55,9 @@ pub struct Change {
     /// Whether `--force` was given.
     #[serde(default)]
     pub forced: bool,
+    /// The release that was live before a switch or rollback.
+    #[serde(default)]
+    pub replaced: Option<String>,
     /// The holder of the lock under which it was made: [`Holder::id`].
     #[serde(default)]
     pub operation: String,
@@ -79,6 +82,7 @@ impl Change {
             outcome,
             milliseconds: 0,
             forced: false,
+            replaced: None,
             operation: String::new(),
         }
     }

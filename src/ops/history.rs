@@ -21,6 +21,7 @@ pub(super) struct Recorded {
     image_ids: BTreeMap<String, String>,
     plan: Vec<String>,
     forced: bool,
+    replaced: Option<String>,
 }
 
 impl Recorded {
@@ -51,6 +52,12 @@ impl Recorded {
         self
     }
 
+    /// The release that is live before.
+    pub fn replaces(mut self, release: Option<&str>) -> Self {
+        self.replaced = release.map(str::to_owned);
+        self
+    }
+
     pub const fn forced(mut self, forced: bool) -> Self {
         self.forced = forced;
         self
@@ -76,6 +83,7 @@ pub(super) async fn recorded<T>(
         image_ids: recorded.image_ids,
         plan: recorded.plan,
         forced: recorded.forced,
+        replaced: recorded.replaced,
         ..Change::new(clock::id(), Outcome::Done)
     });
     let result = tokio::select! {

@@ -54,6 +54,13 @@ impl Journal {
         self.changed.notify_one();
     }
 
+    /// Adds to what is known of the change under way.
+    pub(super) fn note(&self, add: impl FnOnce(&mut Change)) {
+        if let Some(entry) = self.entry().as_mut() {
+            add(&mut entry.change);
+        }
+    }
+
     /// The change as it is known now.
     pub(super) fn current(&self) -> Option<Entry> {
         self.entry().clone()

@@ -41,12 +41,12 @@ pub async fn locked<T>(
     let Some(own) = session.engine.inspect(&name).await? else {
         return Err(OpsError::LockLost);
     };
-    let all = async {
+    let all = Box::pin(async {
         if let Some(crash) = crash {
             crash::record(session, crash).await;
         }
         work().await
-    };
+    });
     let result = tokio::select! {
         result = all => result,
         () = beat(session, &own.id) => Err(OpsError::LockLost),

@@ -66,6 +66,23 @@ impl Session<'_> {
         }
     }
 
+    /// Does what of a plan can be done, also after a failure; all failures come at the end.
+    pub(super) async fn execute_through(&self, plan: &Plan) -> Result<(), OpsError> {
+        let proxy = self.project.names.proxy();
+        let noting = self.journal.noting(self.reporter);
+        noting.on(Event::Planned(plan));
+        let executor = Executor { engine: self.engine, proxy: &proxy, reporter: &noting };
+        let mut failures = tokio::select! {
+            (_, failures) = executor.run_through(plan) => failures,
+            () = self.cancel.cancelled() => return Err(OpsError::Interrupted),
+        };
+        match failures.len() {
+            0 => Ok(()),
+            1 => Err(OpsError::Failed { failure: Box::new(failures.remove(0)), color: None }),
+            _ => Err(OpsError::Failures { failures }),
+        }
+    }
+
     /// The color that a command without one means: the one that does not serve.
     pub(super) fn idle(routing: &Routing) -> Color {
         routing.live.map_or(Color::Blue, Color::other)

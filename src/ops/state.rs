@@ -130,6 +130,34 @@ pub async fn changes(session: &Session<'_>, observed: &Observed) -> Result<Vec<C
         .collect()
 }
 
+/// The files of a folder of the state, by name.
+pub(super) async fn folder(
+    session: &Session<'_>,
+    observed: &Observed,
+    path: &str,
+) -> Result<Vec<(String, Vec<u8>)>, OpsError> {
+    if observed.volume(&session.project.names.proxy_state()).is_none() {
+        return Ok(vec![]);
+    }
+    let files = with_container(session, observed, async |name: &str| {
+        session.engine.read_folder(name, path).await
+    });
+    Ok(files.await?.unwrap_or_default())
+}
+
+/// Writes a file of the state.
+pub(super) async fn write(
+    session: &Session<'_>,
+    observed: &Observed,
+    file: FileSpec,
+) -> Result<(), OpsError> {
+    let files = [file];
+    with_container(session, observed, async |name: &str| {
+        session.engine.write_files(name, &files).await
+    })
+    .await
+}
+
 /// Runs with a container that has the state at hand: the stopped proxy, else one made for the occasion.
 async fn with_container<T>(
     session: &Session<'_>,

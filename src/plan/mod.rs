@@ -14,7 +14,7 @@ mod switch;
 #[cfg(test)]
 mod tests;
 
-pub use cleanup::cleanup;
+pub use cleanup::{Cleanup, busy, cleanup};
 pub use conflict::Conflict;
 pub use deploy::{Deploy, deploy, is_up_to_date, of_color};
 pub use durable::{Difference, durable_up};

@@ -50,7 +50,7 @@ pub enum Action {
 }
 
 /// An image to be had under `tag`: pulled if it can be, else built.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageJob {
     pub tag: String,
     /// The reference to pull.

@@ -61,6 +61,18 @@ impl Executor<'_> {
     /// Does all steps, and returns how long each took. At the first failure nothing further starts, and what runs is
     /// let go: the next run of the same command converges.
     pub async fn run(&self, plan: &Plan) -> Result<BTreeMap<Id, Duration>, Failure> {
+        let (took, mut failures) = self.steps(plan, 1).await;
+        if failures.is_empty() { Ok(took) } else { Err(failures.remove(0)) }
+    }
+
+    /// Does all steps that can be done: those that do not wait for one that failed.
+    pub async fn run_through(&self, plan: &Plan) -> (BTreeMap<Id, Duration>, Vec<Failure>) {
+        self.steps(plan, usize::MAX).await
+    }
+
+    /// Ends with the plan, or at so many failures.
+    async fn steps(&self, plan: &Plan, most: usize) -> (BTreeMap<Id, Duration>, Vec<Failure>) {
+        let mut failures = vec![];
         let images = Semaphore::new(IMAGES_AT_ONCE);
         let (tell_progress, mut progress) = mpsc::unbounded_channel();
         let mut waiting: Vec<Id> = plan.steps().iter().map(|step| step.id).collect();
@@ -93,14 +105,17 @@ impl Executor<'_> {
                         self.reporter.on(Event::Progress(plan, id, step));
                     }
                     match next {
-                        None => return Ok(took),
+                        None => return (took, failures),
                         Some((id, started, Ok(()))) => {
                             took.insert(id, started.elapsed());
                             self.reporter.on(Event::Done(plan, id, started.elapsed()));
                         }
                         Some((id, started, Err(source))) => {
                             self.reporter.on(Event::Failed(plan, id, started.elapsed()));
-                            return Err(Failure { title: plan.step(id).title.clone(), source });
+                            failures.push(Failure { title: plan.step(id).title.clone(), source });
+                            if failures.len() == most {
+                                return (took, failures);
+                            }
                         }
                     }
                 }

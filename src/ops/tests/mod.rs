@@ -7,5 +7,6 @@ mod durable;
 mod faults;
 mod lock;
 mod proxy;
+mod rollback;
 mod stage;
 mod traffic;
