@@ -40,7 +40,7 @@ pub use durable::{
 };
 pub use error::OpsError;
 pub use history::history;
-pub use init::{Draft, draft, write_draft};
+pub use init::{Draft, bare_project, draft, write_draft};
 pub use journal::Journal;
 pub use logs::{LogTarget, log_targets};
 pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};

@@ -10,7 +10,7 @@ use crate::{
     engine::Engine,
     model::{Color, Observed, Routing},
     plan::{Id, Plan},
-    run::{Event, Executor, Reporter},
+    run::{Event, Executor, Reporter, Secrets},
 };
 
 /// What every use case works with: the engine, an opened project, where to report.
@@ -57,7 +57,9 @@ impl Session<'_> {
         let proxy = self.project.names.proxy();
         let noting = self.journal.noting(self.reporter);
         noting.on(Event::Planned(plan));
-        let executor = Executor { engine: self.engine, proxy: &proxy, reporter: &noting };
+        let secrets = self.secrets();
+        let executor =
+            Executor { engine: self.engine, proxy: &proxy, reporter: &noting, secrets: &secrets };
         tokio::select! {
             done = executor.run(plan) => {
                 done.map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })
@@ -71,9 +73,11 @@ impl Session<'_> {
         let proxy = self.project.names.proxy();
         let noting = self.journal.noting(self.reporter);
         noting.on(Event::Planned(plan));
-        let executor = Executor { engine: self.engine, proxy: &proxy, reporter: &noting };
+        let secrets = self.secrets();
+        let executor =
+            Executor { engine: self.engine, proxy: &proxy, reporter: &noting, secrets: &secrets };
         let mut failures = tokio::select! {
-            (_, failures) = executor.run_through(plan) => failures,
+            failures = executor.run_through(plan) => failures,
             () = self.cancel.cancelled() => return Err(OpsError::Interrupted),
         };
         match failures.len() {
@@ -81,6 +85,13 @@ impl Session<'_> {
             1 => Err(OpsError::Failed { failure: Box::new(failures.remove(0)), color: None }),
             _ => Err(OpsError::Failures { failures }),
         }
+    }
+
+    /// The values of the project's credentials, wherever they come from.
+    pub(super) fn secrets(&self) -> Secrets {
+        let project = self.project;
+        let names = project.file.credentials.iter().chain(project.credentials.keys());
+        Secrets::new(names.filter_map(|name| project.variables.get(name)))
     }
 
     /// The color that a command without one means: the one that does not serve.

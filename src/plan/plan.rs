@@ -57,6 +57,8 @@ pub struct ImageJob {
     pub pull: Option<String>,
     pub build: Option<BuildSpec>,
     pub platform: Option<String>,
+    /// Pull it also where an image of that name is there already.
+    pub refresh: bool,
 }
 
 /// A container to wait for.

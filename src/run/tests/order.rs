@@ -46,7 +46,7 @@ async fn images_are_had_three_at_a_time() {
     let mut plan = Plan::default();
     for tag in ["a", "b", "c", "d", "e", "f", "g"] {
         engine.pullable(tag);
-        let job = ImageJob { tag: tag.into(), pull: Some(tag.into()), build: None, platform: None };
+        let job = ImageJob { tag: tag.into(), pull: Some(tag.into()), ..ImageJob::default() };
         plan.push([], Action::GetImage(Box::new(job)), tag, "");
     }
     engine.slow("pull", SECOND);
@@ -66,8 +66,12 @@ async fn an_image_that_cannot_be_pulled_is_built_where_it_can_be() {
             tag: "mine:1".into(),
             ..crate::model::BuildSpec::default()
         });
-        let job =
-            ImageJob { tag: "mine:1".into(), pull: pull.map(str::to_owned), build, platform: None };
+        let job = ImageJob {
+            tag: "mine:1".into(),
+            pull: pull.map(str::to_owned),
+            build,
+            ..ImageJob::default()
+        };
         plan.push([], Action::GetImage(Box::new(job)), "image", "");
         plan
     };
@@ -96,7 +100,7 @@ async fn after_a_failure_nothing_begins_and_what_runs_is_let_go() {
     let failure = run(&engine, &told, &plan).await.unwrap_err();
     assert!(started.elapsed() < SECOND * 5, "it does not wait for `b`");
     assert_eq!(failure.title, "a");
-    assert!(matches!(failure.source, RunError::Engine(_)));
+    assert!(matches!(failure.source, RunError::Service { .. }), "{failure}");
     assert_eq!(told.all(), ["begin a", "begin b", "failed a"]);
     assert!(!engine.calls().iter().any(|call| call == "start c" || call == "start d"));
 }
