@@ -6,8 +6,8 @@ use super::{app::layer_labels, routes::published};
 use crate::{
     compose, config,
     model::{
-        Attachment, Color, Listener, Logging, Mount, NetworkSpec, Publish, Resources, Restart,
-        ServiceSpec, VolumeSpec, labels,
+        Attachment, Color, Container, Listener, Logging, Mount, NetworkSpec, Publish, Resources,
+        Restart, ServiceSpec, VolumeSpec, labels,
     },
 };
 
@@ -142,6 +142,20 @@ fn json(value: &impl serde::Serialize) -> String {
 }
 
 impl Proxy {
+    /// The one that stands, whatever the files say of it now.
+    pub fn standing(names: &Names, found: &Container) -> Self {
+        let hash = found.label(labels::SPEC_HASH).unwrap_or_default().to_owned();
+        Self {
+            network: NetworkSpec { name: names.proxy_network(), ..NetworkSpec::default() },
+            volumes: vec![],
+            spec: ServiceSpec {
+                name: found.name.clone(),
+                labels: [(labels::SPEC_HASH.to_owned(), hash)].into(),
+                ..ServiceSpec::default()
+            },
+        }
+    }
+
     /// The host's addresses and ports that it needs.
     pub fn ports(&self) -> BTreeSet<(String, u16)> {
         self.spec
