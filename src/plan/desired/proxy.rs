@@ -6,8 +6,8 @@ use super::{app::layer_labels, routes::published};
 use crate::{
     compose, config,
     model::{
-        Attachment, Color, Container, Listener, Logging, Mount, NetworkSpec, Publish, Resources,
-        Restart, ServiceSpec, VolumeSpec, labels,
+        Attachment, Color, Container, Listener, Logging, Mount, Names, NetworkSpec, Publish,
+        Resources, Restart, ServiceSpec, VolumeSpec, labels,
     },
 };
 
