@@ -86,7 +86,10 @@ impl Executor<'_> {
             let tell = |id, step| {
                 let step = match step {
                     engine::Step::Line(line) => engine::Step::Line(secrets.redact(&line)),
-                    other => other,
+                    engine::Step::Instruction { number, of, text } => {
+                        engine::Step::Instruction { number, of, text: secrets.redact(&text) }
+                    }
+                    bytes @ engine::Step::Bytes { .. } => bytes,
                 };
                 self.reporter.on(Event::Progress(plan, id, step));
             };
