@@ -114,6 +114,13 @@ pub(super) fn diagnose(
         End::Paused => (Cause::Interfered, "is paused".to_owned()),
         End::Removing => (Cause::Interfered, "is being removed".to_owned()),
     };
+    let text = match (end, behind(seen, spec)) {
+        // What it lacks is told better by what is behind it.
+        (End::Late { limit, lacks: Lacks::State(_) }, Some(_)) => {
+            late(*limit, &Lacks::Check, until).1
+        }
+        _ => text,
+    };
     match behind(seen, spec) {
         Some((behind, why)) if cause != Cause::Interfered && cause != Cause::EndedWell => {
             (behind, format!("{text}: {why}"))
@@ -125,6 +132,7 @@ pub(super) fn diagnose(
 fn late(limit: Duration, lacks: &Lacks, until: &Until) -> (Cause, String) {
     let limit = match limit.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
+        seconds if seconds % 60 == 0 && seconds < 3600 => format!("{} min", seconds / 60),
         _ => words::duration(limit),
     };
     match (until, lacks) {

@@ -3,7 +3,7 @@
 use super::{Evidence, ProxyError, Secrets};
 use crate::{
     engine::EngineError,
-    model::{Observed, control::Draining, labels},
+    model::{Observed, State, control::Draining, labels},
     plan::{Action, Id, Plan},
 };
 
@@ -96,7 +96,10 @@ fn running(plan: &Plan, observed: &Observed) -> Vec<String> {
         _ => None,
     });
     started
-        .filter(|name| observed.container(name).is_some_and(crate::model::Container::is_running))
+        .filter(|name| {
+            let state = observed.container(name).map(|found| found.state);
+            matches!(state, Some(State::Running { .. }))
+        })
         .map(|name| service_of(plan, name))
         .collect()
 }
