@@ -8,7 +8,7 @@ use crate::{
     ops::OpsError,
     plan::Conflict,
     proxy,
-    run::{Cause, ProxyError, RunError},
+    run::{Cause, Evidence, ProxyError, RunError},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,24 @@ impl CliError {
         }
     }
 
+
+    /// What is known of the service that failed.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        let mut error = match self {
+            Self::Ops(error) => error,
+            _ => return None,
+        };
+        while let OpsError::Undone { error: inner, .. } = error {
+            error = inner;
+        }
+        match error {
+            OpsError::Failed { failure, .. } => match &failure.source {
+                RunError::NotHealthy(evidence) => Some(evidence),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 
     /// What to do about it, each a line.
     pub fn hints(&self) -> Vec<String> {
@@ -86,11 +104,9 @@ impl CliError {
                 }
                 hints
             }
-            OpsError::Undone { error, kept, .. } => {
+            OpsError::Undone { kept, .. } => {
                 let mut hints = vec![];
-                if let OpsError::Failed { failure, .. } = &**error
-                    && let RunError::NotHealthy(evidence) = &failure.source
-                {
+                if let Some(evidence) = self.evidence() {
                     hints.extend(cause_hint(evidence.cause).map(str::to_owned));
                 }
                 if kept.is_none() {

@@ -16,7 +16,10 @@ use super::{
     stream::{Stream, Talk},
     style, table,
 };
-use crate::{plan::Plan, run::Reporter};
+use crate::{
+    plan::Plan,
+    run::{Evidence, Reporter},
+};
 
 /// The printer: data to stdout, talk to stderr.
 ///
@@ -35,7 +38,13 @@ enum Said<'a> {
     Note { text: &'a str },
     Warning { text: &'a str },
     Hint { text: &'a str },
-    Error { text: &'a str, causes: &'a [String], hints: &'a [String] },
+    Error {
+        text: &'a str,
+        causes: &'a [String],
+        hints: &'a [String],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        evidence: Option<&'a Evidence>,
+    },
     Summary(&'a Summary),
 }
 
@@ -120,7 +129,14 @@ impl Ui {
 
     /// Says what failed, why, and what to do about it.
     pub fn error(&self, text: &str, causes: &[String], hints: &[String]) {
-        self.tell(&Said::Error { text, causes, hints }, || errors::error(text, causes, hints));
+        let said = Said::Error { text, causes, hints, evidence: None };
+        self.tell(&said, || errors::error(text, causes, hints));
+    }
+
+    /// As [`Ui::error`]; for tools, with the evidence that the text tells of.
+    pub fn failure(&self, text: &str, hints: &[String], evidence: Option<&Evidence>) {
+        let said = Said::Error { text, causes: &[], hints, evidence };
+        self.tell(&said, || errors::error(text, &[], hints));
     }
 
     /// Closes an operation; silent with `quiet`.

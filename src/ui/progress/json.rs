@@ -10,7 +10,7 @@
 //! | `step-done` | as `step-started`, and `ms` |
 //! | `step-failed` | as `step-done`; steps under way are let go and have no event of their own |
 //! | `note`, `warning`, `hint` | `text` |
-//! | `error` | `text`, `causes`, `hints` |
+//! | `error` | `text`, `causes`, `hints`; `evidence` of a service that failed |
 //! | `summary` | `text`, `changes`, `ms`, `slowest`, `addresses` |
 //!
 //! An `error` in the midst of an operation is what failed before something is done about it; the last word is another.
