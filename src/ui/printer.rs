@@ -266,6 +266,19 @@ mod tests {
         assert_eq!(events, ["note", "warning", "error", "hint"]);
     }
 
+    #[test]
+    fn tools_get_the_evidence_of_a_failure_as_fields() {
+        let (ui, _, err) = ui(Options { progress: Progress::Json, ..Options::default() });
+        let service = "green/web".to_owned();
+        let evidence = Evidence { service, exit_code: Some(9), ..Evidence::default() };
+        ui.failure("green/web ended with exit code 9", &[], Some(&evidence));
+        let event: serde_json::Value = serde_json::from_str(&err.text()).unwrap();
+        assert_eq!(event["event"], "error");
+        assert_eq!(event["evidence"]["service"], "green/web");
+        assert_eq!(event["evidence"]["exit_code"], 9);
+        assert_eq!(event["evidence"]["cause"], "ended");
+    }
+
     struct Failing(io::ErrorKind);
 
     impl Write for Failing {
