@@ -42,7 +42,7 @@ pub struct Evidence {
     pub log: Vec<String>,
     /// It ran, so that an empty log says something.
     #[serde(skip)]
-    pub(super) ran: bool,
+    pub ran: bool,
 }
 
 /// What is asked about.

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     Event, Evidence, Failure, Reporter, RunError, Secrets,
+    course::Course,
     diagnosis::{End, not_started},
     evidence::Subject,
     failure::service_of,
@@ -53,7 +54,7 @@ impl Executor<'_> {
         let images = Semaphore::new(IMAGES_AT_ONCE);
         let (tell_progress, mut progress) = mpsc::unbounded_channel();
         let mut waiting: Vec<Id> = plan.steps().iter().map(|step| step.id).collect();
-        let mut took = BTreeMap::new();
+        let mut course = Course::new(plan, self.reporter);
         let ready = RefCell::new(vec![]);
         let mut watch = Box::pin(again(WATCH, async || {
             let known = ready.borrow().clone();
@@ -66,7 +67,7 @@ impl Executor<'_> {
         let mut running: FuturesUnordered<LocalBoxFuture<'_, Ended>> = FuturesUnordered::new();
         let (failed, started, source) = loop {
             let can_start =
-                |id: &Id| plan.step(*id).after.iter().all(|before| took.contains_key(before));
+                |id: &Id| plan.step(*id).after.iter().all(|before| course.is_done(*before));
             let (start, rest): (Vec<Id>, Vec<Id>) = waiting.into_iter().partition(can_start);
             waiting = rest;
             for id in start {
@@ -86,7 +87,10 @@ impl Executor<'_> {
             let tell = |id, step| {
                 let step = match step {
                     engine::Step::Line(line) => engine::Step::Line(secrets.redact(&line)),
-                    other => other,
+                    engine::Step::Instruction { number, of, text } => {
+                        engine::Step::Instruction { number, of, text: secrets.redact(&text) }
+                    }
+                    bytes @ engine::Step::Bytes { .. } => bytes,
                 };
                 self.reporter.on(Event::Progress(plan, id, step));
             };
@@ -99,13 +103,12 @@ impl Executor<'_> {
                         tell(id, step);
                     }
                     match next {
-                        None => return Ok(took),
+                        None => return Ok(course.end()),
                         Some((id, started, Ok(()))) => {
                             if matches!(&plan.step(id).action, Action::Await(wait) if wait.until != Until::Completed) {
                                 ready.borrow_mut().push(id);
                             }
-                            took.insert(id, started.elapsed());
-                            self.reporter.on(Event::Done(plan, id, started.elapsed()));
+                            course.done(id, started.elapsed());
                         }
                         Some((id, started, Err(source))) => break (id, started, source),
                     }
@@ -114,6 +117,7 @@ impl Executor<'_> {
             }
         };
         self.reporter.on(Event::Failed(plan, failed, started.elapsed()));
+        course.end();
         drop(running);
         let observed = self.engine.observe().await.ok();
         Err(Failure::new(plan, failed, source, observed.as_ref(), &secrets))

@@ -41,13 +41,15 @@ pub enum RunError {
 }
 
 fn list(what: &str, names: &[String]) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
+    some(names).map(|names| format!("\n  {what}: {names}")).unwrap_or_default()
+}
+
+/// The first of these, and how many more there are; none of none.
+pub(super) fn some(names: &[String]) -> Option<String> {
     let more = names.len().saturating_sub(NAMES);
     let shown = names[..names.len() - more].join(", ");
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("\n  {what}: {shown}{more}")
+    (!names.is_empty()).then(|| format!("{shown}{more}"))
 }
 
 impl Failure {

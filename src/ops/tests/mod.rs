@@ -8,3 +8,4 @@ mod lock;
 mod proxy;
 mod stage;
 mod traffic;
+mod undo;
