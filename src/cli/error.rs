@@ -44,16 +44,13 @@ impl CliError {
         }
     }
 
-
     /// What is known of the service that failed.
     pub fn evidence(&self) -> Option<&Evidence> {
-        let mut error = match self {
-            Self::Ops(error) => error,
-            _ => return None,
+        let Self::Ops(error) = self else { return None };
+        let error = match error {
+            OpsError::Undone { error, .. } => error,
+            other => other,
         };
-        while let OpsError::Undone { error: inner, .. } = error {
-            error = inner;
-        }
         match error {
             OpsError::Failed { failure, .. } => match &failure.source {
                 RunError::NotHealthy(evidence) => Some(evidence),
@@ -94,7 +91,17 @@ impl CliError {
                     }
                     RunError::Proxy(_) => vec![],
                 };
-                if let Some(color) = color {
+                let image = matches!(
+                    failure.source,
+                    RunError::Engine(
+                        EngineError::Pull { .. }
+                            | EngineError::NoImage { .. }
+                            | EngineError::Build { .. }
+                    )
+                );
+                if color.is_some() && image {
+                    hints.push("no container was touched: both colors are as they were".to_owned());
+                } else if let Some(color) = color {
                     hints.push(format!(
                         "the live color is untouched; {color} stands for a look: `{}`, `envctl status`",
                         logs(&failure.source, *color)
@@ -154,36 +161,36 @@ impl CliError {
 
 fn exit(error: &OpsError) -> Exit {
     match error {
-            OpsError::Config(ConfigError::File(_)) => Exit::Failed,
-            OpsError::Config(_)
-            | OpsError::Problems(_)
-            | OpsError::NoDurableLayer
-            | OpsError::ProjectExists { .. }
-            | OpsError::NoComposeFile { .. }
-            | OpsError::NoService { .. } => Exit::Usage,
-            OpsError::Engine(error) => engine(error),
-            OpsError::Proxy(error) => talk(error),
-            OpsError::Failed { failure, .. } => match &failure.source {
-                RunError::NotHealthy(_) => Exit::Unhealthy,
-                RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
-                RunError::Proxy(error) => talk(error),
-                RunError::StillOpen(_) => Exit::Failed,
-            },
-            OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
-                Exit::Unhealthy
-            }
-            OpsError::Locked { .. } => Exit::Locked,
-            OpsError::Interrupted => Exit::Interrupted,
-            OpsError::Conflict(_)
-            | OpsError::NotOurs { .. }
-            | OpsError::NothingLive
-            | OpsError::NothingToRollBack { .. }
-            | OpsError::NeverServed { .. }
-            | OpsError::LockLost
-            | OpsError::CredentialsLost { .. }
-            | OpsError::State { .. }
-            | OpsError::Executable { .. } => Exit::Failed,
-            OpsError::Undone { error, .. } => exit(error),
+        OpsError::Config(ConfigError::File(_)) => Exit::Failed,
+        OpsError::Config(_)
+        | OpsError::Problems(_)
+        | OpsError::NoDurableLayer
+        | OpsError::ProjectExists { .. }
+        | OpsError::NoComposeFile { .. }
+        | OpsError::NoService { .. } => Exit::Usage,
+        OpsError::Engine(error) => engine(error),
+        OpsError::Proxy(error) => talk(error),
+        OpsError::Failed { failure, .. } => match &failure.source {
+            RunError::NotHealthy(_) => Exit::Unhealthy,
+            RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
+            RunError::Proxy(error) => talk(error),
+            RunError::StillOpen(_) => Exit::Failed,
+        },
+        OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
+            Exit::Unhealthy
+        }
+        OpsError::Locked { .. } => Exit::Locked,
+        OpsError::Interrupted => Exit::Interrupted,
+        OpsError::Conflict(_)
+        | OpsError::NotOurs { .. }
+        | OpsError::NothingLive
+        | OpsError::NothingToRollBack { .. }
+        | OpsError::NeverServed { .. }
+        | OpsError::LockLost
+        | OpsError::CredentialsLost { .. }
+        | OpsError::State { .. }
+        | OpsError::Executable { .. } => Exit::Failed,
+        OpsError::Undone { error, .. } => exit(error),
     }
 }
 

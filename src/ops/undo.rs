@@ -20,7 +20,8 @@ pub(super) async fn undo(
         return error;
     }
     session.reporter.on(Event::Error(&error.to_string()));
-    let kept = remove(session, color, release).await.unwrap_or_else(|error| Some(error.to_string()));
+    let kept =
+        remove(session, color, release).await.unwrap_or_else(|error| Some(error.to_string()));
     OpsError::Undone { error: Box::new(error), color, kept }
 }
 

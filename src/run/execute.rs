@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{
     Event, Evidence, Failure, Reporter, RunError, Secrets,
     course::Course,
-    diagnosis::{End, not_started},
+    diagnosis::{End, last_words, not_started},
     evidence::Subject,
     failure::service_of,
     proxy::tell,
@@ -120,7 +120,7 @@ impl Executor<'_> {
         course.end();
         drop(running);
         let observed = self.engine.observe().await.ok();
-        Err(Failure::new(plan, failed, source, observed.as_ref(), &secrets))
+        Err(Failure::new(plan, failed, source, observed.as_ref(), self.proxy, &secrets))
     }
 
     async fn act(
@@ -143,7 +143,7 @@ impl Executor<'_> {
             Action::CreateVolume(spec) => engine.create_volume(spec).await?,
             Action::RemoveVolume(name) => engine.remove_volume(name).await?,
             Action::Create(spec) => engine.create(spec).await.map_err(|source| {
-                RunError::Service { service: service_of(plan, &spec.name), done: "made", source }
+                RunError::Service { service: service_of(plan, &spec.name), done: "created", source }
             })?,
             Action::Start(name) => self.start(plan, name).await?,
             Action::Stop(name) => engine.stop(name, None).await?,
@@ -176,7 +176,7 @@ impl Executor<'_> {
         if let EngineError::Refused { reason, .. } = &source
             && not_started(reason).is_some()
         {
-            let known = Evidence { error: Some(reason.clone()), ..Evidence::default() };
+            let known = Evidence { error: Some(last_words(reason)), ..Evidence::default() };
             let subject = Subject {
                 container: name,
                 service: &service,

@@ -59,6 +59,7 @@ impl Failure {
         id: Id,
         mut source: RunError,
         observed: Option<&Observed>,
+        proxy: &str,
         secrets: &Secrets,
     ) -> Self {
         match &mut source {
@@ -70,9 +71,14 @@ impl Failure {
             }
             _ => {}
         }
-        let running = observed.map(|observed| running(plan, observed)).unwrap_or_default();
-        let kept_back =
-            kept_back(plan, id).into_iter().filter(|name| !running.contains(name)).collect();
+        let running = observed.map(|observed| running(plan, observed, proxy)).unwrap_or_default();
+        let own = match &source {
+            RunError::Service { service, .. } => service.clone(),
+            RunError::NotHealthy(evidence) => evidence.service.clone(),
+            _ => String::new(),
+        };
+        let mut kept_back = kept_back(plan, id);
+        kept_back.retain(|name| *name != own && !running.contains(name));
         Self { title: plan.step(id).title.clone(), source, kept_back, running }
     }
 }
@@ -92,9 +98,9 @@ fn kept_back(plan: &Plan, failed: Id) -> Vec<String> {
     names
 }
 
-fn running(plan: &Plan, observed: &Observed) -> Vec<String> {
+fn running(plan: &Plan, observed: &Observed, proxy: &str) -> Vec<String> {
     let started = plan.steps().iter().filter_map(|step| match &step.action {
-        Action::Start(container) => Some(container),
+        Action::Start(container) if container != proxy => Some(container),
         _ => None,
     });
     started

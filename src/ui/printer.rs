@@ -35,9 +35,15 @@ pub struct Ui {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Said<'a> {
-    Note { text: &'a str },
-    Warning { text: &'a str },
-    Hint { text: &'a str },
+    Note {
+        text: &'a str,
+    },
+    Warning {
+        text: &'a str,
+    },
+    Hint {
+        text: &'a str,
+    },
     Error {
         text: &'a str,
         causes: &'a [String],

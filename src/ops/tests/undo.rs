@@ -83,8 +83,11 @@ async fn a_color_that_failed_its_tests_goes_too() {
     let stage = Stage::of(&format!("{PROJECT}checks: [{{ path: / }}]\n"), APP);
     let options = UpOptions { cleanup_on_failure: true };
     let error = ops::up(&stage.session(), options).await.unwrap_err();
-    assert!(matches!(&error, OpsError::Undone { error, kept: None, .. }
-        if matches!(**error, OpsError::TestsFailed { .. })), "{error}");
+    assert!(
+        matches!(&error, OpsError::Undone { error, kept: None, .. }
+        if matches!(**error, OpsError::TestsFailed { .. })),
+        "{error}"
+    );
     assert!(stage.notes.all().contains("the tests of blue failed: 1 of 1"));
     let standing = stage.standing();
     assert!(!standing.iter().any(|line| line.contains("blue")), "{standing:?}");

@@ -270,7 +270,8 @@ fn row(
 ) -> String {
     let most = size.map(|size| size.width.saturating_sub(3 + TIME).max(8));
     // On a terminal the title leaves room for what comes after it, where there is any.
-    let wide = most.map_or(wide, |most| if most > 48 { wide.min(most * 5 / 8) } else { wide.min(most) });
+    let wide =
+        most.map_or(wide, |most| if most > 48 { wide.min(most * 5 / 8) } else { wide.min(most) });
     let title = match size {
         Some(_) => style::crop(title, wide),
         None => title.to_owned(),

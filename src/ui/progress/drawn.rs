@@ -195,7 +195,10 @@ mod tests {
         face.on(&Event::Done(&plan, Id(4), ms(40)), now + ms(40));
         face.tick(now + ms(100));
         face.finish();
-        assert_eq!(screen.text(), "deploy green\n✓ start green/api                        0.0 s  created");
+        assert_eq!(
+            screen.text(),
+            "deploy green\n✓ start green/api                        0.0 s  created"
+        );
         assert_eq!(screen.draws(), 0, "nothing was ever drawn");
     }
 
@@ -301,7 +304,10 @@ mod tests {
             assert!(flushes <= 2, "{flushes} draws in one tick");
             let screen = terminal.contents();
             let lines: Vec<&str> = screen.lines().collect();
-            assert!(lines.last().unwrap().contains("deploy green"), "the whole is below:\n{screen}");
+            assert!(
+                lines.last().unwrap().contains("deploy green"),
+                "the whole is below:\n{screen}"
+            );
             assert!(!lines.iter().any(|line| line.is_empty()), "no holes:\n{screen}");
             let moving = lines.iter().filter(|line| !line.starts_with('✓')).count();
             assert!(moving <= 11.min(usize::from(rows)), "{moving} lines move:\n{screen}");

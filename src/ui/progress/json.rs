@@ -116,7 +116,9 @@ impl Json {
     }
 
     fn tell(&self, line: &Line<'_>) {
-        if !self.quiet || matches!(line, Line::StepFailed(_) | Line::Warning { .. } | Line::Error { .. }) {
+        if !self.quiet
+            || matches!(line, Line::StepFailed(_) | Line::Warning { .. } | Line::Error { .. })
+        {
             self.talk.event(line);
         }
     }

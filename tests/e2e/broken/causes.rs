@@ -9,13 +9,25 @@ fn it_ends_at_once() {
     let sandbox = services(
         "  web:\n    image: debian:trixie-slim\n    command: [sh, -c, 'echo no flour left >&2; exit 9']\n",
     );
-    assert_snapshot!(fails_with(&sandbox, 6, ""), @"");
+    assert_snapshot!(fails_with(&sandbox, 6, ""), @"
+    error: blue/web ended with exit code 9
+      its log ends with:
+        no flour left
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    ");
 }
 
 #[test]
 fn it_ends_well_and_should_run() {
-    let sandbox = services("  web:\n    image: debian:trixie-slim\n    command: [echo, all done]\n");
-    assert_snapshot!(fails_with(&sandbox, 6, ""), @"");
+    let sandbox =
+        services("  web:\n    image: debian:trixie-slim\n    command: [echo, all done]\n");
+    assert_snapshot!(fails_with(&sandbox, 6, ""), @"
+    error: blue/web ended with exit code 0, but is to run on
+      its log ends with:
+        all done
+    hint: a service that runs on stays in the foreground; one that is to end is waited for with `condition: service_completed_successfully`
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    ");
 }
 
 #[test]
@@ -25,7 +37,13 @@ fn it_ends_after_it_was_ready_while_others_start() {
          \x20 slow:\n    image: debian:trixie-slim\n    command: [sleep, '600']\n    init: true\n\
          \x20   healthcheck: { test: [CMD, 'false'], start_period: 5m }\n",
     );
-    assert_snapshot!(fails_with(&sandbox, 6, ""), @"");
+    assert_snapshot!(fails_with(&sandbox, 6, ""), @"
+    error: blue/web was ready, then ended with exit code 3
+      its log ends with:
+        gone
+      still running: blue/slow
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    ");
 }
 
 #[test]
@@ -33,7 +51,11 @@ fn it_restarts_for_ever() {
     let sandbox = services(
         "  web:\n    image: debian:trixie-slim\n    command: [sh, -c, 'exit 9']\n    restart: always\n",
     );
-    assert_snapshot!(fails_with(&sandbox, 6, ""), @"");
+    assert_snapshot!(fails_with(&sandbox, 6, ""), @"
+    error: blue/web ends with exit code 9 and restarts, again and again (N times)
+      its log is empty
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    ");
 }
 
 #[test]
@@ -42,7 +64,15 @@ fn it_is_unhealthy() {
         "  web:\n    image: debian:trixie-slim\n    command: [sh, -c, 'echo baking; exec sleep 600']\n    init: true\n\
          \x20   healthcheck: { test: echo the disk is made of cheese; exit 3 }\n",
     );
-    assert_snapshot!(fails_with(&sandbox, 6, "--wait-timeout 1s"), @"");
+    assert_snapshot!(fails_with(&sandbox, 6, "--wait-timeout 3s"), @"
+    error: blue/web did not get healthy within 3 s
+      last probe: exit code 3: the disk is made of cheese
+      its log ends with:
+        baking
+      still running: blue/web
+    hint: its health check's `start_period` and `retries` allow more time, up to `--wait-timeout`
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    ");
 }
 
 #[test]
@@ -51,7 +81,14 @@ fn it_does_not_listen_on_its_port() {
         "  web:\n    image: debian:trixie-slim\n    command: [sleep, '600']\n    init: true\n\
          \x20   ports: ['127.0.0.1:@PORT0@:8080']\n",
     );
-    assert_snapshot!(fails_with(&sandbox, 6, "--wait-timeout 1s"), @"");
+    assert_snapshot!(fails_with(&sandbox, 6, "--wait-timeout 3s"), @"
+    error: blue/web did not accept connections on port 8080 within 3 s
+      last probe: blue-web:8080: Connection refused (os error 111)
+      its log is empty
+      still running: blue/web
+    hint: the service has to listen on the port of its route, on all addresses (0.0.0.0) and not on 127.0.0.1 alone
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    ");
 }
 
 #[test]
@@ -60,7 +97,13 @@ fn it_runs_out_of_memory() {
         "  web:\n    image: debian:trixie-slim\n    mem_limit: 16m\n    memswap_limit: 16m\n\
          \x20   command: [perl, -e, '$| = 1; print \"filling\\n\"; my @all; push @all, \"x\" x 1000000 while 1']\n",
     );
-    assert_snapshot!(fails_with(&sandbox, 6, ""), @"");
+    assert_snapshot!(fails_with(&sandbox, 6, ""), @"
+    error: blue/web was killed (exit code 137): out of memory (its limit is 16.0 MiB)
+      its log ends with:
+        filling
+    hint: raise the service's `mem_limit` (or `deploy.resources.limits.memory`)
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    ");
 }
 
 /// Listens on port 8080, for as long as it lives.
@@ -75,7 +118,14 @@ fn its_port_is_in_use_in_its_network() {
          \x20   network_mode: service:web\n    depends_on: {{ web: {{ condition: service_healthy }} }}\n",
         LISTEN.replace('$', "$$"),
     ));
-    assert_snapshot!(fails_with(&sandbox, 6, ""), @"");
+    assert_snapshot!(fails_with(&sandbox, 6, ""), @"
+    error: blue/side ended with exit code 98: port 8080 is in use in its network, the network of `NAME-devlocal-blue-web-1`
+      its log ends with:
+        no port 8080: Address already in use
+      still running: blue/web
+    hint: give one of the two another port: services with `network_mode: service:…` share them all
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue side`, `envctl status`
+    ");
 }
 
 #[test]
@@ -89,9 +139,17 @@ fn what_it_depends_on_failed() {
     );
     let told = fails_with(&sandbox, 6, "");
     // Whether the cache runs already is not certain.
-    let told = told.replace("  still running: green/cache\n", "").replace("  still running: blue/cache\n", "");
+    let told = told
+        .replace("  still running: green/cache\n", "")
+        .replace("  still running: blue/cache\n", "");
     let told = told.replace(", blue/cache", "").replace("blue/cache, ", "");
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @"
+    error: blue/db ended with exit code 1
+      its log ends with:
+        no space
+      not started: blue/api, blue/web
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue db`, `envctl status`
+    ");
 }
 
 #[test]
@@ -101,7 +159,13 @@ fn a_job_fails() {
          \x20 web:\n    image: debian:trixie-slim\n    init: true\n    command: [sleep, '600']\n\
          \x20   depends_on: { seed: { condition: service_completed_successfully } }\n",
     );
-    assert_snapshot!(fails_with(&sandbox, 6, ""), @"");
+    assert_snapshot!(fails_with(&sandbox, 6, ""), @"
+    error: blue/seed ended with exit code 4
+      its log ends with:
+        no table
+      not started: blue/web
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue seed`, `envctl status`
+    ");
 }
 
 #[test]
@@ -111,7 +175,15 @@ fn a_job_does_not_end() {
          \x20 web:\n    image: debian:trixie-slim\n    init: true\n    command: [sleep, '600']\n\
          \x20   depends_on: { seed: { condition: service_completed_successfully } }\n",
     );
-    assert_snapshot!(fails_with(&sandbox, 6, "--wait-timeout 1s"), @"");
+    assert_snapshot!(fails_with(&sandbox, 6, "--wait-timeout 3s"), @"
+    error: blue/seed did not end within 3 s
+      its log ends with:
+        seeding
+      not started: blue/web
+      still running: blue/seed
+    hint: `--wait-timeout 10m` waits longer
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue seed`, `envctl status`
+    ");
 }
 
 #[test]
@@ -125,7 +197,13 @@ fn its_credentials_are_not_shown() {
     sandbox.edit("envctl.yaml", "app:", "credentials: [DB_PASSWORD]\napp:");
     let failed = sandbox.envctl("deploy").env("DB_PASSWORD", "hunter2hunter2").run().code(6);
     assert!(!failed.stderr.contains("hunter2") && !failed.stderr.contains("s3cr3t"), "{failed}");
-    assert_snapshot!(super::told(&sandbox, &failed), @"");
+    assert_snapshot!(super::told(&sandbox, &failed), @"
+    error: blue/web ended with exit code 1
+      its log ends with:
+        mysql://app:[redacted]@db refused
+        [redacted]
+    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    ");
     let json = sandbox.envctl("history --json").run().ok();
     assert!(!json.stdout.contains("hunter2"), "{json}");
 }

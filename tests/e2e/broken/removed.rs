@@ -13,7 +13,8 @@ fn a_failed_deployment_is_told_and_removed_and_keeps_its_exit_code() {
         "    ports:",
         "    command: [sh, -c, \"echo no flour left >&2; exit 9\"]\n    volumes: [data:/data]\n    ports:",
     );
-    sandbox.write("compose.yaml", &format!("{}volumes: {{ data: }}\n", sandbox.read("compose.yaml")));
+    sandbox
+        .write("compose.yaml", &format!("{}volumes: {{ data: }}\n", sandbox.read("compose.yaml")));
     for command in ["deploy green", "up"] {
         let failed = sandbox.envctl(&format!("{command} --cleanup-on-failure")).run().code(6);
         let at = |text: &str| {
