@@ -50,7 +50,7 @@ fn its_build_fails() {
     );
     let told = fails_with(&sandbox, 1, "");
     // The rest is the builder's own.
-    for line in ["error: image `NAME/web:ID` cannot be built: ", "where is the flour", "exit 7"] {
+    for line in ["error: image `NAME-web:ID` cannot be built: ", "where is the flour", "exit 7"] {
         assert!(told.contains(line), "{told}");
     }
     assert!(!told.contains("mixing the dough"), "of the failing instruction only:\n{told}");
