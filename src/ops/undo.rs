@@ -1,5 +1,7 @@
 //! What a failed deployment left is removed again, where that was asked for.
 
+use std::collections::BTreeSet;
+
 use super::{
     OpsError, Session,
     history::{self, Recorded},
@@ -41,9 +43,18 @@ async fn remove(
         return Ok(Some(format!("{color} holds its last release {} as before", stack.release)));
     }
     session.reporter.on(Event::Phase(&format!("remove {color}")));
-    let drain = session.project.file.proxy.drain;
-    let plan = plan::cleanup(&session.project.names, color, &observed, &routing, &[], drain)?;
+    // Images stay: the next deployment may need them.
+    let plan = plan::cleanup(&plan::Cleanup {
+        names: &session.project.names,
+        color,
+        observed: &observed,
+        routing: &routing,
+        images: &[],
+        retained: &BTreeSet::new(),
+        let_go: &BTreeSet::new(),
+        drain: session.project.file.proxy.drain,
+    })?;
     let recorded = Recorded::new("cleanup").plan(&plan).release(color, release);
-    history::recorded(session, recorded, async || session.execute(&plan, None).await).await?;
+    history::recorded(session, recorded, async || session.execute_through(&plan).await).await?;
     Ok(None)
 }

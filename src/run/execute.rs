@@ -24,7 +24,7 @@ use crate::{
         ServiceSpec,
         control::{Answer, Request},
     },
-    plan::{Action, Id, ImageJob, Plan, Until},
+    plan::{Action, Id, ImageJob, Plan, Step, Until},
 };
 
 /// Builds and pulls at one time; the engine's processors are the limit.
@@ -117,13 +117,15 @@ impl Executor<'_> {
             }
         };
         self.reporter.on(Event::Failed(plan, failed, started.elapsed()));
-        course.end();
+        let took = course.end();
         drop(running);
         let observed = self.engine.observe().await.ok();
-        Err(Failure::new(plan, failed, source, observed.as_ref(), self.proxy, &secrets))
+        let proxy = Action::Start(self.proxy.to_owned());
+        let started = |step: &Step| took.contains_key(&step.id) && step.action != proxy;
+        Err(Failure::new(plan, failed, source, observed.as_ref(), &started, &secrets))
     }
 
-    async fn act(
+    pub(super) async fn act(
         &self,
         plan: &Plan,
         id: Id,

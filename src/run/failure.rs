@@ -4,7 +4,7 @@ use super::{Evidence, ProxyError, Secrets};
 use crate::{
     engine::EngineError,
     model::{Observed, State, control::Draining, labels},
-    plan::{Action, Id, Plan},
+    plan::{Action, Id, Plan, Step},
 };
 
 /// Names that are shown of a list.
@@ -59,7 +59,7 @@ impl Failure {
         id: Id,
         mut source: RunError,
         observed: Option<&Observed>,
-        proxy: &str,
+        started: &dyn Fn(&Step) -> bool,
         secrets: &Secrets,
     ) -> Self {
         match &mut source {
@@ -71,7 +71,7 @@ impl Failure {
             }
             _ => {}
         }
-        let running = observed.map(|observed| running(plan, observed, proxy)).unwrap_or_default();
+        let running = observed.map(|observed| running(plan, observed, started)).unwrap_or_default();
         let own = match &source {
             RunError::Service { service, .. } => service.clone(),
             RunError::NotHealthy(evidence) => evidence.service.clone(),
@@ -98,11 +98,12 @@ fn kept_back(plan: &Plan, failed: Id) -> Vec<String> {
     names
 }
 
-fn running(plan: &Plan, observed: &Observed, proxy: &str) -> Vec<String> {
-    let started = plan.steps().iter().filter_map(|step| match &step.action {
-        Action::Start(container) if container != proxy => Some(container),
-        _ => None,
-    });
+fn running(plan: &Plan, observed: &Observed, started: &dyn Fn(&Step) -> bool) -> Vec<String> {
+    let started =
+        plan.steps().iter().filter(|step| started(step)).filter_map(|step| match &step.action {
+            Action::Start(container) => Some(container),
+            _ => None,
+        });
     started
         .filter(|name| {
             let state = observed.container(name).map(|found| found.state);

@@ -25,6 +25,8 @@ const SIGN_AT: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(30)
 const MINUTE: Duration = Duration::from_secs(60);
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const BAR: usize = 12;
+/// Columns that are worth saying more in.
+const ROOM: usize = 8;
 
 /// A terminal's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,7 +281,8 @@ fn row(
     let gap = " ".repeat(wide.saturating_sub(style::width(&title)));
     let time = style::dim(&format!("{:>TIME$}", style::seconds(time)));
     let mut line = format!("{mark} {title}{gap} {time}");
-    if !more.is_empty() {
+    let room = size.map_or(ROOM, |size| size.width.saturating_sub(style::width(&line) + 2));
+    if !more.is_empty() && room >= ROOM {
         line.push_str("  ");
         line.push_str(more);
     }
