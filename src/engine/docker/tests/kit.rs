@@ -108,7 +108,7 @@ async fn real_engine_builds_only_what_the_target_needs() {
         let fails = Sandbox::instruction("", "fails_loudly");
         let text =
             format!("FROM {} AS unused\n{fails}\nFROM scratch AS wanted\nCOPY a /\n", s.image);
-        let (_folder, mut spec) = s.context(&[("Dockerfile", &text), ("a", "a")]);
+        let (_folder, mut spec) = s.context(&[("Dockerfile", &text), ("a", &s.id)]);
         spec.target = Some("wanted".into());
         let (built, steps) = s.told(&spec).await;
         built.unwrap();
