@@ -246,6 +246,9 @@ fn engine_hints(error: &EngineError) -> Vec<String> {
         EngineError::Pull { .. } | EngineError::NoImage { .. } => one(
             "`docker login` where the registry asks for it; a `build:` beside the `image:` is used when it cannot be pulled",
         ),
+        EngineError::Frontend { .. } => one(
+            "without the Dockerfile's `# syntax=` line the engine's own frontend is used; or load that image into the engine",
+        ),
         EngineError::PortTaken { port, .. } => vec![format!(
             "`ss -ltnp 'sport = :{port}'` names who holds it; the environment's env_file or envctl.yaml sets another"
         )],
