@@ -17,6 +17,7 @@ pub use release::{Change, Holder, Outcome};
 pub use route::{PathRule, Probe, Protocol, Route, RouteLimits};
 pub use routing::{Listener, Routing, Stack};
 pub use spec::{
-    Attachment, Blkio, BuildSpec, Device, FileSpec, Gpu, Healthcheck, Logging, Mount, NetworkSpec,
-    Publish, Resources, Restart, ServiceSpec, Subnet, Test, Ulimit, VolumeSpec, hash_of,
+    Attachment, Blkio, BuildSecret, BuildSpec, Device, FileSpec, Gpu, Healthcheck, Logging, Mount,
+    NetworkSpec, Publish, Resources, Restart, ServiceSpec, Subnet, Test, Ulimit, VolumeSpec,
+    hash_of,
 };
