@@ -7,7 +7,9 @@ import sys
 
 import against_compose
 import against_proxies
+import conformance
 import report
+import slow
 import switching
 from shell import Failed, Shared, say, sweep
 
@@ -17,7 +19,9 @@ SUBJECTS = {
     "deploy": against_compose.deploy,
     "durable": against_compose.durable,
     "proxy": against_proxies.compare,
+    "slow": slow.slow,
     "switch": switching.switch,
+    "conformance": conformance.conformance,
 }
 
 
@@ -40,7 +44,7 @@ def main():
         for name in chosen:
             section = SUBJECTS[name](options.quick)
             print(section, flush=True)
-            if not options.quick:
+            if not options.quick and name in report.ORDER:
                 report.write(name, section)
     except Failed as failure:
         sys.exit(f"bench: {failure}")
