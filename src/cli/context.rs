@@ -18,7 +18,7 @@ use crate::{
         Engine,
         docker::{Address, Docker},
     },
-    ops::{self, OpsError, Session},
+    ops::{self, Journal, OpsError, Session},
     run::Reporter,
     ui::{Options, Terminals, Ui},
 };
@@ -137,13 +137,14 @@ impl Context {
             wait: waits.map_or(Duration::from_secs(300), |waits| waits.wait_timeout),
             executable: std::env::current_exe().unwrap_or_default(),
             host,
+            journal: Journal::default(),
         }
     }
 
     /// Says what went wrong, and what to do about it.
     pub fn end(&self, outcome: Result<Exit, CliError>) -> Exit {
         let exit = outcome.unwrap_or_else(|error| {
-            self.ui.error(&error.to_string(), &[], &error.hints());
+            self.ui.failure(&error.to_string(), &error.hints(), error.evidence());
             error.exit()
         });
         match self.ui.finish() {

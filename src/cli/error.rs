@@ -8,7 +8,7 @@ use crate::{
     ops::OpsError,
     plan::Conflict,
     proxy,
-    run::{Cause, ProxyError, RunError},
+    run::{Cause, Evidence, ProxyError, RunError},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -36,40 +36,27 @@ impl From<EngineError> for CliError {
 }
 
 impl CliError {
-    pub const fn exit(&self) -> Exit {
-        let Self::Ops(error) = self else {
-            return if matches!(self, Self::Usage(_)) { Exit::Usage } else { Exit::Failed };
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Ops(error) => exit(error),
+            Self::Usage(_) => Exit::Usage,
+            Self::Proxy(_) | Self::Program { .. } => Exit::Failed,
+        }
+    }
+
+    /// What is known of the service that failed.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        let Self::Ops(error) = self else { return None };
+        let error = match error {
+            OpsError::Undone { error, .. } => error,
+            other => other,
         };
         match error {
-            OpsError::Config(ConfigError::File(_)) => Exit::Failed,
-            OpsError::Config(_)
-            | OpsError::Problems(_)
-            | OpsError::NoDurableLayer
-            | OpsError::ProjectExists { .. }
-            | OpsError::NoComposeFile { .. }
-            | OpsError::NoService { .. } => Exit::Usage,
-            OpsError::Engine(error) => engine(error),
-            OpsError::Proxy(error) => talk(error),
             OpsError::Failed { failure, .. } => match &failure.source {
-                RunError::NotHealthy(_) => Exit::Unhealthy,
-                RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
-                RunError::Proxy(error) => talk(error),
-                RunError::StillOpen(_) => Exit::Failed,
+                RunError::NotHealthy(evidence) => Some(evidence),
+                _ => None,
             },
-            OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
-                Exit::Unhealthy
-            }
-            OpsError::Locked { .. } => Exit::Locked,
-            OpsError::Interrupted => Exit::Interrupted,
-            OpsError::Conflict(_)
-            | OpsError::NotOurs { .. }
-            | OpsError::NothingLive
-            | OpsError::NothingToRollBack { .. }
-            | OpsError::NeverServed { .. }
-            | OpsError::LockLost
-            | OpsError::CredentialsLost { .. }
-            | OpsError::State { .. }
-            | OpsError::Executable { .. } => Exit::Failed,
+            _ => None,
         }
     }
 
@@ -104,13 +91,34 @@ impl CliError {
                     }
                     RunError::Proxy(_) => vec![],
                 };
-                if let Some(color) = color {
+                let image = matches!(
+                    failure.source,
+                    RunError::Engine(
+                        EngineError::Pull { .. }
+                            | EngineError::NoImage { .. }
+                            | EngineError::Build { .. }
+                    )
+                );
+                if color.is_some() && image {
+                    hints.push("no container was touched: both colors are as they were".to_owned());
+                } else if let Some(color) = color {
                     hints.push(format!(
                         "the live color is untouched; {color} stands for a look: `{}`, `envctl status`",
                         logs(&failure.source, *color)
                     ));
                 } else if matches!(failure.source, RunError::NotHealthy(_)) {
                     hints.push("`envctl durable logs` shows more; running the command again goes on from here".to_owned());
+                }
+                hints
+            }
+            OpsError::Undone { kept, .. } => {
+                let mut hints = vec![];
+                if let Some(evidence) = self.evidence() {
+                    hints.extend(cause_hint(evidence.cause).map(str::to_owned));
+                }
+                if kept.is_none() {
+                    let text = "the live color is untouched; without `--cleanup-on-failure` the new one stays for a look";
+                    hints.push(text.to_owned());
                 }
                 hints
             }
@@ -126,8 +134,19 @@ impl CliError {
                     "`--lock-wait 10m` waits longer; a holder that died is taken over by itself{job}"
                 )]
             }
-            OpsError::NothingToRollBack { .. } => {
+            OpsError::NothingToRollBack { .. } | OpsError::OtherColor { .. } => {
                 one("deploy the revision you want back: `git checkout …`, `envctl up`")
+            }
+            OpsError::NotKept { revision, .. }
+            | OpsError::ImagesGone { revision, .. }
+            | OpsError::OtherPorts { revision, .. } => {
+                let revision = revision.as_deref().unwrap_or("REVISION");
+                vec![format!(
+                    "nothing was touched; deploy it anew: `git checkout {revision}`, `envctl up`"
+                )]
+            }
+            OpsError::CredentialsMissing { .. } => {
+                one("nothing was touched; set the variables, or put the credentials file back")
             }
             OpsError::ProjectExists { .. } => one(
                 "it is never overwritten: edit it (docs/project-file.md has every key), or move it away first",
@@ -135,19 +154,64 @@ impl CliError {
             OpsError::NoComposeFile { .. } => one(
                 "a compose.yaml is looked for, and what COMPOSE_FILE names; `-C FOLDER` looks elsewhere",
             ),
-            OpsError::NeverServed { color } => {
-                vec![format!("`envctl test {color}` and `envctl switch {color}` go on to it")]
-            }
+            OpsError::NeverServed { .. } => one(
+                "`envctl history` lists the releases; one that stands is switched to: `envctl switch COLOR`",
+            ),
             OpsError::CredentialsLost { file, .. } => vec![format!(
                 "put the file `{}` back (from the checkout that made it, or from your secrets), or set the variables; to start with an empty database: `envctl durable down --volumes` first",
                 file.display()
             )],
+            OpsError::Failures { .. } => {
+                one("all else is done; running the command again tries what is left")
+            }
             OpsError::NothingLive => one("`envctl up` brings everything up"),
             OpsError::Interrupted => {
                 one("what was done stands; running the command again goes on from here")
             }
             _ => vec![],
         }
+    }
+}
+
+fn exit(error: &OpsError) -> Exit {
+    match error {
+        OpsError::Config(ConfigError::File(_)) => Exit::Failed,
+        OpsError::Config(_)
+        | OpsError::Problems(_)
+        | OpsError::NoDurableLayer
+        | OpsError::ProjectExists { .. }
+        | OpsError::NoComposeFile { .. }
+        | OpsError::NeverServed { .. }
+        | OpsError::LiveAlready { .. }
+        | OpsError::NoService { .. } => Exit::Usage,
+        OpsError::Engine(error) => engine(error),
+        OpsError::Proxy(error) => talk(error),
+        OpsError::Failed { failure, .. } => match &failure.source {
+            RunError::NotHealthy(_) => Exit::Unhealthy,
+            RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
+            RunError::Proxy(error) => talk(error),
+            RunError::StillOpen(_) => Exit::Failed,
+        },
+        OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
+            Exit::Unhealthy
+        }
+        OpsError::Locked { .. } => Exit::Locked,
+        OpsError::Interrupted => Exit::Interrupted,
+        OpsError::Conflict(_)
+        | OpsError::NotOurs { .. }
+        | OpsError::NothingLive
+        | OpsError::NothingToRollBack { .. }
+        | OpsError::Failures { .. }
+        | OpsError::NotKept { .. }
+        | OpsError::ImagesGone { .. }
+        | OpsError::OtherPorts { .. }
+        | OpsError::OtherColor { .. }
+        | OpsError::CredentialsMissing { .. }
+        | OpsError::LockLost
+        | OpsError::CredentialsLost { .. }
+        | OpsError::State { .. }
+        | OpsError::Executable { .. } => Exit::Failed,
+        OpsError::Undone { error, .. } => exit(error),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Executes a plan: order, concurrency, cancellation, events. Takes no decisions. Imports what is below it.
 
+mod course;
 mod diagnosis;
 mod event;
 mod evidence;
@@ -10,6 +11,7 @@ mod ready;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod through;
 mod wait;
 
 pub use diagnosis::Cause;

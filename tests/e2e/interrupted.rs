@@ -40,6 +40,7 @@ fn lock(sandbox: &Sandbox) -> Option<String> {
 fn interrupt(sandbox: &Sandbox, running: Running, signal: &str) {
     running.signal(signal);
     let ended = running.end(Duration::from_secs(30)).code(130);
+    let ended = ended.says("stopped after ").says(" steps");
     let _ = ended.says("interrupted").says("running the command again goes on from here");
     assert_eq!(lock(sandbox), None);
     assert_eq!(sandbox.color(), "blue");
@@ -118,7 +119,8 @@ fn the_lock_of_one_that_was_killed_is_taken_over_at_once() {
     assert!(lock(&sandbox).is_some());
     sandbox.edit("compose.yaml", "/ready", "/serve.pl");
     let next = sandbox.envctl("deploy green --lock-wait 0s").run().ok();
-    let _ = next.says("died under way; going on from what it left");
+    let _ = next.says("died under way, at step ").says("going on from what it left");
+    let _ = sandbox.ok("history").shows("crashed at step ");
     assert_eq!(lock(&sandbox), None);
 }
 

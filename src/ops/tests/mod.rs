@@ -3,9 +3,12 @@
 mod builds;
 mod by_id;
 mod cancel;
+mod crash;
 mod durable;
 mod faults;
 mod lock;
 mod proxy;
+mod rollback;
 mod stage;
 mod traffic;
+mod undo;

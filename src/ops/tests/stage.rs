@@ -13,7 +13,7 @@ use super::{by_id::ById, proxy};
 use crate::{
     config::{Project, Shell},
     engine::{Engine as _, memory::Memory},
-    model::{Change, Color, Holder, Observed, Routing, ServiceSpec, labels},
+    model::{Change, Color, FileSpec, Holder, Observed, Routing, ServiceSpec, labels},
     ops::{self, OpsError, Session},
     run::{Event, Reporter},
 };
@@ -59,7 +59,7 @@ impl Notes {
 
 impl Reporter for Notes {
     fn on(&self, event: Event<'_>) {
-        if let Event::Note(text) | Event::Warning(text) = event {
+        if let Event::Note(text) | Event::Warning(text) | Event::Error(text) = event {
             self.0.lock().unwrap().push(text.to_owned());
         }
     }
@@ -122,11 +122,12 @@ impl Stage {
             executable: self.folder.path().join("envctl"),
             // Not this machine: its ports are other tests' too.
             host: "engine.test".to_owned(),
+            journal: ops::Journal::default(),
         }
     }
 
     pub async fn up(&self) -> Result<ops::Up, OpsError> {
-        ops::up(&self.session()).await
+        ops::up(&self.session(), ops::UpOptions::default()).await
     }
 
     pub async fn deploy(&self) -> Result<ops::Deployed, OpsError> {
@@ -157,7 +158,18 @@ impl Stage {
             let Some(json) = container.label(labels::HOLDER) else { continue };
             let holder: Holder = serde_json::from_str(json).unwrap();
             let dead = Holder { process: "4194305:1".to_owned(), ..holder };
+            let beat = self.engine.read_file(&container.name, "/beat").await.unwrap();
             self.hold(&container.name, &container.image, &container.labels, &dead).await;
+            let file = |content| FileSpec {
+                path: "/beat".to_owned(),
+                content,
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+            };
+            if let Some(content) = beat {
+                self.engine.write_files(&container.name, &[file(content)]).await.unwrap();
+            }
         }
     }
 
