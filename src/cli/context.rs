@@ -18,7 +18,7 @@ use crate::{
         Engine,
         docker::{Address, Docker},
     },
-    ops::{self, OpsError, Session},
+    ops::{self, Journal, OpsError, Session},
     run::Reporter,
     ui::{Options, Terminals, Ui},
 };
@@ -105,6 +105,11 @@ impl Context {
             shell.get("DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| config.clone());
         let address = address.with_tls(certificates.filter(|_| verify));
         let docker = Docker::connect(&address).await?;
+        let docker = docker.with_agent(shell.get("SSH_AUTH_SOCK").map(PathBuf::from));
+        let docker = match shell.get("DOCKER_BUILDKIT") {
+            Some("0" | "false") => docker.with_classic_builder(),
+            _ => docker,
+        };
         Ok(match config {
             Some(folder) => docker.with_logins(folder),
             None => docker,
@@ -132,6 +137,7 @@ impl Context {
             wait: waits.map_or(Duration::from_secs(300), |waits| waits.wait_timeout),
             executable: std::env::current_exe().unwrap_or_default(),
             host,
+            journal: Journal::default(),
         }
     }
 

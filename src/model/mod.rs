@@ -15,6 +15,7 @@ pub use observed::{Container, Health, Image, Inspection, Network, Observed, Stat
 pub use release::{Change, Holder, Outcome};
 pub use routing::{Listener, PathRule, Route, Routing, Stack};
 pub use spec::{
-    Attachment, Blkio, BuildSpec, Device, FileSpec, Gpu, Healthcheck, Logging, Mount, NetworkSpec,
-    Publish, Resources, Restart, ServiceSpec, Subnet, Test, Ulimit, VolumeSpec, hash_of,
+    Attachment, Blkio, BuildSecret, BuildSpec, Device, FileSpec, Gpu, Healthcheck, Logging, Mount,
+    NetworkSpec, Publish, Resources, Restart, ServiceSpec, Subnet, Test, Ulimit, VolumeSpec,
+    hash_of,
 };

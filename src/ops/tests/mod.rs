@@ -2,9 +2,11 @@
 
 mod by_id;
 mod cancel;
+mod crash;
 mod durable;
 mod faults;
 mod lock;
 mod proxy;
+mod rollback;
 mod stage;
 mod traffic;
