@@ -111,7 +111,7 @@ impl Context {
             _ => docker,
         };
         Ok(match config {
-            Some(folder) => docker.with_logins(folder),
+            Some(folder) => docker.with_logins(folder).with_helpers(shell.get("PATH")),
             None => docker,
         })
     }
@@ -144,7 +144,7 @@ impl Context {
     /// Says what went wrong, and what to do about it.
     pub fn end(&self, outcome: Result<Exit, CliError>) -> Exit {
         let exit = outcome.unwrap_or_else(|error| {
-            self.ui.error(&error.to_string(), &[], &error.hints());
+            self.ui.failure(&error.to_string(), &error.hints(), error.evidence());
             error.exit()
         });
         match self.ui.finish() {

@@ -1,5 +1,6 @@
 //! Use cases on the in-memory engine.
 
+mod builds;
 mod by_id;
 mod cancel;
 mod crash;
@@ -10,3 +11,4 @@ mod proxy;
 mod rollback;
 mod stage;
 mod traffic;
+mod undo;

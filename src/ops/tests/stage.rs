@@ -59,7 +59,7 @@ impl Notes {
 
 impl Reporter for Notes {
     fn on(&self, event: Event<'_>) {
-        if let Event::Note(text) | Event::Warning(text) = event {
+        if let Event::Note(text) | Event::Warning(text) | Event::Error(text) = event {
             self.0.lock().unwrap().push(text.to_owned());
         }
     }
@@ -103,6 +103,13 @@ impl Stage {
         fs::write(self.folder.path().join("compose.yaml"), app).unwrap();
     }
 
+    /// Writes a file of the project.
+    pub fn file(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
     pub fn session(&self) -> Session<'_> {
         Session {
             engine: &self.engine,
@@ -120,7 +127,7 @@ impl Stage {
     }
 
     pub async fn up(&self) -> Result<ops::Up, OpsError> {
-        ops::up(&self.session()).await
+        ops::up(&self.session(), ops::UpOptions::default()).await
     }
 
     pub async fn deploy(&self) -> Result<ops::Deployed, OpsError> {
