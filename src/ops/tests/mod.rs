@@ -10,3 +10,4 @@ mod proxy;
 mod rollback;
 mod stage;
 mod traffic;
+mod undo;
