@@ -8,6 +8,7 @@ import sys
 import against_compose
 import against_proxies
 import conformance
+import reading
 import report
 import slow
 import switching
@@ -18,11 +19,13 @@ LIMIT = 700  # seconds: `all` has to end within 12 minutes, whatever hangs
 SUBJECTS = {
     "deploy": against_compose.deploy,
     "durable": against_compose.durable,
+    "compose": reading.read,
     "proxy": against_proxies.compare,
     "slow": slow.slow,
     "switch": switching.switch,
     "conformance": conformance.conformance,
 }
+ALONE = ("slow", "conformance")  # no part of `all`, for its time
 
 
 def main():
@@ -39,7 +42,8 @@ def main():
     if options.subject == "clean":
         return
     shared = Shared()
-    chosen = SUBJECTS if options.subject == "all" else [options.subject]
+    every = [name for name in SUBJECTS if name not in ALONE]
+    chosen = every if options.subject == "all" else [options.subject]
     try:
         for name in chosen:
             section = SUBJECTS[name](options.quick)
