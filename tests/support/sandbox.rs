@@ -112,6 +112,11 @@ impl Sandbox {
         fs::write(path, text).unwrap();
     }
 
+    /// Copies a folder of this repository into the project.
+    pub fn take(&self, source: &str, path: &str) {
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(source), &self.path(path));
+    }
+
     /// Replaces text of a file, which has to be there.
     #[track_caller]
     pub fn edit(&self, path: &str, from: &str, to: &str) {
@@ -129,7 +134,7 @@ impl Sandbox {
     }
 
     /// Gives a command the sandbox's own home, and of the tests' environment only what it takes to reach the engine.
-    fn surround(&self, command: &mut Command) {
+    pub fn surround(&self, command: &mut Command) {
         let kept = ["PATH", "DOCKER_HOST", "TMPDIR", "BASE_IMAGE", "RUST_BACKTRACE"];
         command.env_clear();
         command.envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
