@@ -40,7 +40,7 @@ impl CliError {
             return if matches!(self, Self::Usage(_)) { Exit::Usage } else { Exit::Failed };
         };
         match error {
-            OpsError::Config(ConfigError::File(_)) => Exit::Failed,
+            OpsError::Config(ConfigError::File(_)) | OpsError::File(_) => Exit::Failed,
             OpsError::Config(_)
             | OpsError::Problems(_)
             | OpsError::NoDurableLayer

@@ -27,6 +27,7 @@ enum Of {
     #[default]
     Deploy,
     Durable,
+    Switch,
     Cleanup,
 }
 
@@ -43,6 +44,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             super::durable::say_differences(context, &differences);
             plan
         }
+        Of::Switch => ops::plan_switch(&session, args.color, true).await?,
         Of::Cleanup => ops::plan_cleanup(&session, args.color).await?.plan,
     };
     if args.json {

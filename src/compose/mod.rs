@@ -32,6 +32,6 @@ mod tests;
 
 pub use origin::Origin;
 pub use problem::{Place, Problem, Problems};
-pub use source::{Source, discover, dotenv, load, read, read_warned};
+pub use source::{Source, discover, dotenv, load, read, read_placed, read_warned};
 pub use types::*;
 pub use units::{ByteSize, FileMode};

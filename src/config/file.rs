@@ -3,8 +3,12 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
+use super::{
+    Check, Hooks,
+    scalars::{duration, from_text, number},
+};
 use crate::model::Color;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -196,95 +200,6 @@ impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }
-}
-
-/// One question that `envctl test` asks of a color's preview.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    pub path: String,
-    /// The route's listen port; the first HTTP route where none is given.
-    #[serde(default, deserialize_with = "optional_number")]
-    pub route: Option<u16>,
-    #[serde(default = "ok", deserialize_with = "number")]
-    pub status: u16,
-    /// Text that the body holds.
-    pub contains: Option<String>,
-    #[serde(default = "ten_seconds", deserialize_with = "duration")]
-    pub timeout: Duration,
-}
-
-const fn ok() -> u16 {
-    200
-}
-
-const fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
-}
-
-/// One-shot services of the app's files, run in the new color.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Hooks {
-    /// With the old color still live; a failure stops the switch.
-    #[serde(default)]
-    pub before_switch: Vec<String>,
-}
-
-/// A scalar read from its text: interpolation leaves text, YAML may have seen a number.
-fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr,
-    T::Err: fmt::Display,
-{
-    struct Text;
-
-    impl de::Visitor<'_> for Text {
-        type Value = String;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text or a number")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-            Ok(text.to_owned())
-        }
-
-        fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
-            Ok(number.to_string())
-        }
-
-        fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
-            Ok(number.to_string())
-        }
-    }
-
-    deserializer.deserialize_any(Text)?.parse().map_err(de::Error::custom)
-}
-
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    from_text(deserializer)
-}
-
-fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    from_text(deserializer).map(Some)
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    struct Span(Duration);
-
-    impl FromStr for Span {
-        type Err = String;
-
-        fn from_str(text: &str) -> Result<Self, String> {
-            let wrong = || format!("`{text}` is not a time such as 30s, 1m30s or 500ms");
-            let span: jiff::Span = text.parse().map_err(|_| wrong())?;
-            Duration::try_from(span).map(Self).map_err(|_| wrong())
-        }
-    }
-
-    from_text::<D, Span>(deserializer).map(|span| span.0)
 }
 
 #[cfg(test)]

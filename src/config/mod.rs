@@ -1,14 +1,21 @@
 //! The project file, the environment chosen and the variables that its files see. The only place that reads the
 //! process's environment. Imports `base`, `model` and `compose` (whose reader it uses for `envctl.yaml`).
 
+mod checks;
 mod credentials;
 mod file;
+mod hooks;
+mod named;
 mod project;
+mod scalars;
 mod shell;
 
-pub use credentials::{Written, write as write_credentials};
-pub use file::{
-    AppFile, Check, DurableFile, EnvironmentFile, Hooks, ProjectFile, ProxyFile, RouteFile, Target,
+pub use checks::{
+    Ask, Check, Expected, Header, Method, Pattern, Pointer, PreviewCheck, RequestCheck, Send,
+    TlsCheck,
 };
+pub use credentials::{Written, write as write_credentials};
+pub use file::{AppFile, DurableFile, EnvironmentFile, ProjectFile, ProxyFile, RouteFile, Target};
+pub use hooks::{HookFile, Hooks};
 pub use project::{ConfigError, FILE, Project};
 pub use shell::Shell;

@@ -2,6 +2,7 @@
 
 mod color;
 pub mod control;
+mod hook;
 pub mod labels;
 mod names;
 mod observed;
@@ -10,6 +11,7 @@ mod routing;
 mod spec;
 
 pub use color::{Color, NotAColor};
+pub use hook::{Hook, When};
 pub use names::Names;
 pub use observed::{Container, Health, Image, Inspection, Network, Observed, State, Volume};
 pub use release::{Change, Holder, Outcome};

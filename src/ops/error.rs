@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    base::files::FileError,
     compose::Problems,
     config::ConfigError,
     engine::EngineError,
@@ -17,6 +18,8 @@ pub enum OpsError {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Problems(#[from] Problems),
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]

@@ -39,6 +39,6 @@ pub use init::{Draft, draft, write_draft};
 pub use logs::{LogTarget, log_targets};
 pub use session::Session;
 pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};
-pub use switch::{SwitchOptions, Switched, rollback, switch};
+pub use switch::{SwitchOptions, Switched, plan_switch, rollback, switch};
 pub use test::{CheckResult, Tested, test};
 pub use up::{Up, up};

@@ -1,6 +1,9 @@
 //! `switch` and `rollback`: the traffic moves at one instant.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
@@ -11,7 +14,7 @@ use super::{
     state,
 };
 use crate::{
-    model::{Color, Outcome, Routing, control::Draining},
+    model::{Color, Observed, Outcome, Routing, When, control::Draining},
     plan::{self, Plan, Switch},
 };
 
@@ -74,19 +77,11 @@ pub(super) async fn switch_locked(
     command: &str,
     options: SwitchOptions,
 ) -> Result<Switched, OpsError> {
-    let started = Instant::now();
+    let begun = Instant::now();
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let to = options.color.unwrap_or_else(|| Session::idle(&routing));
-    let plan = plan::switch(&Switch {
-        names: &session.project.names,
-        to,
-        observed: &observed,
-        routing: &routing,
-        tested: !session.project.file.checks.is_empty(),
-        force: options.force,
-        wait: session.wait,
-    })?;
+    let plan = planned(session, &observed, &routing, to, options.force).await?;
     let stack = &routing.stacks[&to];
     let mut switched = Switched {
         from: routing.live,
@@ -111,6 +106,51 @@ pub(super) async fn switch_locked(
     if let Some(status) = state::proxy_status(session, &observed).await? {
         switched.draining = status.draining.get(&to.other()).copied();
     }
-    switched.took = started.elapsed();
+    switched.took = begun.elapsed();
     Ok(switched)
+}
+
+/// Plans a switch without doing it.
+pub async fn plan_switch(
+    session: &Session<'_>,
+    color: Option<Color>,
+    force: bool,
+) -> Result<Plan, OpsError> {
+    let observed = session.observe().await?;
+    let routing = state::routing(session, &observed).await?;
+    let to = color.unwrap_or_else(|| Session::idle(&routing));
+    planned(session, &observed, &routing, to, force).await
+}
+
+pub(super) async fn planned(
+    session: &Session<'_>,
+    observed: &Observed,
+    routing: &Routing,
+    to: Color,
+    force: bool,
+) -> Result<Plan, OpsError> {
+    Ok(plan::switch(&Switch {
+        names: &session.project.names,
+        to,
+        observed,
+        routing,
+        started: &started_hooks(session, observed, to).await?,
+        tested: !session.project.file.checks.is_empty(),
+        force,
+        wait: session.wait,
+    })?)
+}
+
+/// When each hook of the color that runs after a switch was last started.
+async fn started_hooks(
+    session: &Session<'_>,
+    observed: &Observed,
+    color: Color,
+) -> Result<BTreeMap<String, i64>, OpsError> {
+    let mut started = BTreeMap::new();
+    for hook in plan::hooks_of(observed, &session.project.names, color, When::AfterSwitch) {
+        let seen = session.engine.inspect(&hook.name).await?;
+        started.extend(seen.and_then(|seen| Some((hook.name.clone(), seen.started?))));
+    }
+    Ok(started)
 }

@@ -131,6 +131,7 @@ impl Executor<'_> {
             Action::Remove(name) => engine.remove(name).await?,
             Action::RemoveDurable(name) => engine.remove_keeping_volumes(name).await?,
             Action::Await(wait) => self.wait(wait).await?,
+            Action::Follow(wait) => self.follow(wait, progress).await?,
             Action::Tell(request) => match tell(engine, self.proxy, request).await? {
                 Answer::Drained { left } if !left.is_empty() => {
                     return Err(RunError::StillOpen(left));
@@ -166,7 +167,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    async fn wait(&self, wait: &Wait) -> Result<(), RunError> {
+    pub(super) async fn wait(&self, wait: &Wait) -> Result<(), RunError> {
         let last_probe = std::sync::Mutex::new(None);
         let end = poll(wait.limit, async || {
             let probe = self.look(wait).await?;

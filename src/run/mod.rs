@@ -3,6 +3,7 @@
 mod event;
 mod evidence;
 mod execute;
+mod follow;
 mod proxy;
 #[cfg(test)]
 mod tests;

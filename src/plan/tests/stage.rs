@@ -147,6 +147,7 @@ impl Stage {
             to,
             observed: &world.observed,
             routing: &world.routing,
+            started: &world.started,
             tested,
             force,
             wait: WAIT,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     base::words,
     engine,
-    plan::{Id, Plan},
+    plan::{Action, Id, Plan},
     run::Event,
     ui::{errors, style},
 };
@@ -81,13 +81,18 @@ impl Board {
                 });
             }
             Event::Progress(plan, id, step) => {
+                let speaker = match &plan.step(*id).action {
+                    // What a one-shot service says is for everybody.
+                    Action::Follow(wait) => Some(format!("{} |", wait.service)),
+                    _ if self.verbose => Some(format!("{}:", plan.step(*id).title)),
+                    _ => None,
+                };
                 if let engine::Step::Line(line) = step
-                    && self.verbose
-                    && !self.quiet
+                    && let Some(speaker) = speaker.filter(|_| !self.quiet)
                 {
                     self.head(&mut lines);
-                    let title = style::clean_line(&plan.step(*id).title);
-                    lines.push(style::dim(&format!("  {title}: {}", style::clean_line(line))));
+                    let (speaker, line) = (style::clean_line(&speaker), style::clean_line(line));
+                    lines.push(style::dim(&format!("  {speaker} {line}")));
                 }
                 if let Some(running) = self.running.iter_mut().find(|running| running.id == *id) {
                     running.latest = Some(step.clone());
