@@ -1,14 +1,14 @@
 //! The container engine behind one trait at service level. `docker` drives a real one, `memory` serves tests. Imports
 //! `base` and `model`.
 
-use std::{pin::Pin, time::Duration};
+use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 
 use crate::model::{
-    BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec, VolumeSpec,
+    BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec, Usage, VolumeSpec,
 };
 
 pub mod context;
@@ -84,6 +84,10 @@ pub trait Engine: Send + Sync {
 
     async fn inspect(&self, name: &str) -> Result<Option<Inspection>>;
 
+    /// What containers use now, by id; what does not run, or cannot be measured, is left out. Takes a moment: a share of
+    /// a processor is measured over time.
+    async fn usage(&self, ids: &[&str]) -> Result<BTreeMap<String, Usage>>;
+
     /// Waits until the container does not run and returns its exit code.
     async fn wait(&self, name: &str) -> Result<i64>;
 
@@ -121,6 +125,8 @@ pub type Progress<'a> = &'a (dyn Fn(Step) + Send + Sync);
 pub enum Step {
     /// Bytes of all layers known so far.
     Bytes { done: u64, total: u64 },
+    /// An instruction of a build begins; `number` counts from 1, and `of` may grow.
+    Instruction { number: u64, of: u64, text: String },
     /// A line of the builder.
     Line(String),
 }

@@ -13,7 +13,7 @@ mod spec;
 pub use color::{Color, NotAColor};
 pub use hook::{Hook, When};
 pub use names::Names;
-pub use observed::{Container, Health, Image, Inspection, Network, Observed, State, Volume};
+pub use observed::{Container, Health, Image, Inspection, Network, Observed, State, Usage, Volume};
 pub use release::{Change, Holder, Outcome};
 pub use routing::{Listener, PathRule, Route, Routing, Stack};
 pub use spec::{

@@ -119,6 +119,17 @@ pub struct Image {
     pub created: i64,
 }
 
+/// What a container uses now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Usage {
+    /// Processors: 0.5 is half of one.
+    pub cpu: f64,
+    /// Bytes, without what is only cached of files.
+    pub memory: u64,
+    /// Bytes; none where it may use all there is.
+    pub memory_limit: Option<u64>,
+}
+
 /// One container seen closely.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Inspection {

@@ -203,7 +203,8 @@ impl Said {
         if line.is_empty() {
             return;
         }
-        if line.starts_with("Step ") && line.contains(" : ") {
+        let instruction = instruction(line);
+        if instruction.is_some() {
             self.lines.clear();
         }
         let own = ["Removing intermediate container ", " ---> "];
@@ -214,8 +215,19 @@ impl Said {
             }
             self.lines.push_back(line.to_owned());
         }
-        progress(Step::Line(line.to_owned()));
+        progress(instruction.unwrap_or_else(|| Step::Line(line.to_owned())));
     }
+}
+
+/// `Step 2/7 : RUN make`.
+fn instruction(line: &str) -> Option<Step> {
+    let (count, text) = line.strip_prefix("Step ")?.split_once(" : ")?;
+    let (number, of) = count.split_once('/')?;
+    Some(Step::Instruction {
+        number: number.parse().ok()?,
+        of: of.parse().ok()?,
+        text: text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -242,6 +254,8 @@ mod tests {
         assert_eq!(said.lines.len(), 21);
         assert_eq!(said.lines[0], "Step 2/2 : RUN x");
         assert_eq!(said.lines[20], "line 49");
-        assert_eq!(seen.lock().unwrap().len(), 52);
+        let seen = seen.into_inner().unwrap();
+        assert_eq!(seen.len(), 52);
+        assert_eq!(seen[1], Step::Instruction { number: 2, of: 2, text: "RUN x".into() });
     }
 }

@@ -24,12 +24,13 @@ mod pull;
 mod reference;
 mod tls;
 mod transport;
+mod usage;
 mod version;
 
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 
@@ -38,7 +39,7 @@ pub use call::Docker;
 
 use super::{Engine, Info, LogOptions, LogStream, Output, Progress, Result};
 use crate::model::{
-    Attachment, BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec,
+    Attachment, BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec, Usage,
     VolumeSpec,
 };
 
@@ -123,6 +124,10 @@ impl Engine for Docker {
 
     async fn inspect(&self, name: &str) -> Result<Option<Inspection>> {
         inspect::inspect(self, name).await
+    }
+
+    async fn usage(&self, ids: &[&str]) -> Result<BTreeMap<String, Usage>> {
+        Ok(usage::usage(self, ids).await)
     }
 
     async fn wait(&self, name: &str) -> Result<i64> {

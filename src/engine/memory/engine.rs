@@ -1,6 +1,6 @@
 //! The engine's trait over the world in memory.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::{
     },
     model::{
         Attachment, BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec,
-        State, VolumeSpec,
+        State, Usage, VolumeSpec,
     },
 };
 
@@ -71,14 +71,14 @@ impl Engine for Memory {
                 });
             }
             progress(Step::Bytes { done: 1 << 20, total: 1 << 20 });
-            Ok(world.add_image(reference, std::collections::BTreeMap::new()))
+            Ok(world.add_image(reference, BTreeMap::new()))
         })
         .await
     }
 
     async fn build(&self, spec: &BuildSpec, progress: Progress<'_>) -> Result<Image> {
         self.call(format!("build {}", spec.tag), |world| {
-            progress(Step::Line("Step 1/1 : FROM scratch".into()));
+            progress(Step::Instruction { number: 1, of: 1, text: "FROM scratch".into() });
             let refusal = world.unbuildable.iter().find(|(tag, _)| spec.tag.starts_with(*tag));
             if let Some((_, reason)) = refusal {
                 return Err(EngineError::Build {
@@ -189,6 +189,10 @@ impl Engine for Memory {
 
     async fn inspect(&self, name: &str) -> Result<Option<Inspection>> {
         self.call(format!("inspect {name}"), |world| Ok(world.inspect(name))).await
+    }
+
+    async fn usage(&self, ids: &[&str]) -> Result<BTreeMap<String, Usage>> {
+        self.call("usage".into(), |world| Ok(world.usage(ids))).await
     }
 
     async fn wait(&self, name: &str) -> Result<i64> {

@@ -146,7 +146,9 @@ impl Memory {
 
     /// The calls so far that change something.
     pub fn changes(&self) -> Vec<String> {
-        let reads = ["observe", "info", "image", "inspect", "exec", "ask", "logs", "read_", "wait"];
+        let reads = [
+            "observe", "info", "image", "inspect", "usage", "exec", "ask", "logs", "read_", "wait",
+        ];
         let mut calls = self.calls();
         calls.retain(|call| !reads.iter().any(|read| call.starts_with(read)));
         calls

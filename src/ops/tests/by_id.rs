@@ -1,6 +1,6 @@
 //! The engine in memory, whose containers answer to their ids too, as a real engine's do.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -8,7 +8,7 @@ use crate::{
     engine::{Engine, Info, LogOptions, LogStream, Output, Progress, Result, memory::Memory},
     model::{
         Attachment, BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec,
-        VolumeSpec,
+        Usage, VolumeSpec,
     },
 };
 
@@ -111,6 +111,10 @@ impl Engine for ById {
 
     async fn inspect(&self, name: &str) -> Result<Option<Inspection>> {
         self.0.inspect(name).await
+    }
+
+    async fn usage(&self, ids: &[&str]) -> Result<BTreeMap<String, Usage>> {
+        self.0.usage(ids).await
     }
 
     async fn wait(&self, name: &str) -> Result<i64> {

@@ -87,12 +87,11 @@ impl Board {
                     _ if self.verbose => Some(format!("{}:", plan.step(*id).title)),
                     _ => None,
                 };
-                if let engine::Step::Line(line) = step
-                    && let Some(speaker) = speaker.filter(|_| !self.quiet)
-                {
+                let lasting = !matches!(step, engine::Step::Bytes { .. });
+                if let Some(speaker) = speaker.filter(|_| lasting && !self.quiet) {
                     self.head(&mut lines);
-                    let (speaker, line) = (style::clean_line(&speaker), style::clean_line(line));
-                    lines.push(style::dim(&format!("  {speaker} {line}")));
+                    let speaker = style::clean_line(&speaker);
+                    lines.push(style::dim(&format!("  {speaker} {}", said(step))));
                 }
                 if let Some(running) = self.running.iter_mut().find(|running| running.id == *id) {
                     running.latest = Some(step.clone());
@@ -185,7 +184,9 @@ impl Board {
                     engine::Step::Bytes { done, total } => {
                         format!("  {}{}", bar(*done, *total), said(step))
                     }
-                    engine::Step::Line(_) => style::dim(&format!("  {}", said(step))),
+                    engine::Step::Instruction { .. } | engine::Step::Line(_) => {
+                        style::dim(&format!("  {}", said(step)))
+                    }
                 });
                 format!("{spinner} {}  {time}{}", running.title, latest.unwrap_or_default())
             })
@@ -221,6 +222,9 @@ fn said(step: &engine::Step) -> String {
         engine::Step::Bytes { done, total: 0 } => words::bytes(*done),
         engine::Step::Bytes { done, total } => {
             format!("{} of {}", words::bytes(*done), words::bytes(*total))
+        }
+        engine::Step::Instruction { number, of, text } => {
+            format!("{number}/{of} {}", style::clean_line(text))
         }
         engine::Step::Line(line) => style::clean_line(line),
     }

@@ -98,6 +98,7 @@ struct Ended<'a> {
 #[serde(untagged)]
 enum Latest {
     Bytes { done: u64, total: u64 },
+    Instruction { number: u64, of: u64, instruction: String },
     Line { line: String },
 }
 
@@ -127,6 +128,11 @@ impl Json {
 
     fn progress(&mut self, id: Id, latest: &engine::Step, now: Instant) {
         let latest = match latest {
+            engine::Step::Instruction { number, of, text } => Latest::Instruction {
+                number: *number,
+                of: *of,
+                instruction: style::clean_line(text),
+            },
             engine::Step::Line(line) => Latest::Line { line: style::clean_line(line) },
             engine::Step::Bytes { done, total } => {
                 let early = |last: &Instant| now.saturating_duration_since(*last) < BYTES_EVERY;
@@ -180,6 +186,8 @@ mod tests {
         let now = Instant::now();
         let bytes = |done| engine::Step::Bytes { done, total: 30 };
         let line = engine::Step::Line("#4 \u{1b}[1mRUN\u{1b}[0m \"make\"".to_owned());
+        let instruction =
+            engine::Step::Instruction { number: 2, of: 7, text: "RUN make".to_owned() };
         for event in [
             Event::Phase("app stack"),
             Event::Planned(&plan),
@@ -187,6 +195,7 @@ mod tests {
             Event::Progress(&plan, Id(2), bytes(10)),
             Event::Progress(&plan, Id(2), bytes(20)),
             Event::Progress(&plan, Id(2), bytes(30)),
+            Event::Progress(&plan, Id(2), instruction),
             Event::Progress(&plan, Id(2), line),
             Event::Done(&plan, Id(2), Duration::from_millis(312)),
             Event::Planned(&Plan::default()),
@@ -211,6 +220,7 @@ mod tests {
         {"event":"step-started","plan":1,"step":2,"action":"get-image","title":"get image shop/api:3f2c1","reason":"not on the engine"}
         {"event":"step-progress","plan":1,"step":2,"done":10,"total":30}
         {"event":"step-progress","plan":1,"step":2,"done":30,"total":30}
+        {"event":"step-progress","plan":1,"step":2,"number":2,"of":7,"instruction":"RUN make"}
         {"event":"step-progress","plan":1,"step":2,"line":"#4 RUN \"make\""}
         {"event":"step-done","plan":1,"step":2,"action":"get-image","title":"get image shop/api:3f2c1","reason":"not on the engine","ms":312}
         {"event":"planned","plan":2,"steps":[]}

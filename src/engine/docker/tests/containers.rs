@@ -299,3 +299,24 @@ async fn real_engine_keeps_nothing_of_a_creation_that_is_dropped() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn real_engine_measures_what_runs_and_leaves_out_the_rest() {
+    sandbox(async |s| {
+        let docker = &s.docker;
+        let (idle, made) = (s.name("idle"), s.name("made"));
+        let mut spec = s.spec("idle", "idles");
+        spec.resources.memory = Some(64 << 20);
+        docker.create(&spec).await.unwrap();
+        docker.start(&idle).await.unwrap();
+        docker.create(&s.spec("made", "idles")).await.unwrap();
+        let id = |name: String| async move { docker.inspect(&name).await.unwrap().unwrap().id };
+        let (idle, made) = (id(idle).await, id(made).await);
+        let usage = docker.usage(&[&idle, &made, "no-such-container"]).await.unwrap();
+        let found = usage[&idle];
+        assert!(found.cpu >= 0.0 && found.memory > 0, "{found:?}");
+        assert_eq!(found.memory_limit, Some(64 << 20));
+        assert_eq!(usage.len(), 1, "{usage:?}");
+    })
+    .await;
+}

@@ -32,7 +32,7 @@ async fn real_engine_builds_what_the_ignore_file_leaves() {
                 .lock()
                 .unwrap()
                 .iter()
-                .any(|step| matches!(step, Step::Line(line) if line.contains("COPY . /context/")))
+                .any(|step| matches!(step, Step::Instruction { text, .. } if text.contains("COPY . /context/")))
         );
         assert_eq!(image.labels[super::LABEL], s.id);
         assert_eq!(image.tags, [spec.tag.clone(), spec.tags[0].clone()]);
