@@ -49,12 +49,14 @@ impl CliError {
             | OpsError::NoService { .. } => Exit::Usage,
             OpsError::Engine(error) => engine(error),
             OpsError::Proxy(error) => talk(error),
-            OpsError::Failed { failure, .. } => match &failure.source {
-                RunError::NotHealthy(_) => Exit::Unhealthy,
-                RunError::Engine(error) => engine(error),
-                RunError::Proxy(error) => talk(error),
-                RunError::StillOpen(_) => Exit::Failed,
-            },
+            OpsError::Failed { failure, .. } | OpsError::Unfinished { failure, .. } => {
+                match &failure.source {
+                    RunError::NotHealthy(_) => Exit::Unhealthy,
+                    RunError::Engine(error) => engine(error),
+                    RunError::Proxy(error) => talk(error),
+                    RunError::StillOpen(_) => Exit::Failed,
+                }
+            }
             OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
                 Exit::Unhealthy
             }
@@ -107,6 +109,9 @@ impl CliError {
                 }
                 hints
             }
+            OpsError::Unfinished { color, .. } => vec![format!(
+                "`envctl switch {color}` goes on with what is left; `envctl rollback` moves the traffic back"
+            )],
             OpsError::TestsFailed { color, .. } => {
                 vec![format!(
                     "the live color is untouched; `envctl logs {color}` shows the new one"

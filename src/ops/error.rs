@@ -32,6 +32,8 @@ pub enum OpsError {
         /// The color that was being deployed or switched to, whose containers stand for inspection.
         color: Option<Color>,
     },
+    #[error("{color} is live, and the switch is not finished: {failure}")]
+    Unfinished { color: Color, failure: Box<Failure> },
     #[error("`{}` of {} holds the lock since {}", holder.what, holder.who, holder.since)]
     Locked { holder: Box<Holder> },
     #[error("the {kind} `{name}` is not envctl's own")]

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     model::{Color, Observed, Outcome, Routing, When, control::Draining},
     plan::{self, Plan, Switch},
+    run::Event,
 };
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,19 +96,65 @@ pub(super) async fn switch_locked(
     if switched.already {
         return Ok(switched);
     }
+    if options.force
+        && command == "switch"
+        && let Err(conflict) = planned(session, &observed, &routing, to, false).await
+    {
+        let text = format!("{conflict}: it is switched to all the same");
+        session.reporter.on(Event::Warning(&text));
+    }
     let recorded = Recorded::new(command)
         .release(to, &stack.release)
         .made_of(stack.revision.as_deref(), stack.images.clone())
         .plan(&switched.plan)
         // A rollback skips the tests by its nature.
         .forced(options.force && command == "switch");
-    history::recorded(session, recorded, async || session.execute(&switched.plan, Some(to)).await)
-        .await?;
+    history::recorded(session, recorded, async || {
+        match session.execute(&switched.plan, Some(to)).await {
+            Err(OpsError::Failed { failure, .. }) if is_live(session, to).await => {
+                Err(OpsError::Unfinished { color: to, failure })
+            }
+            done => done,
+        }
+    })
+    .await?;
     if let Some(status) = state::proxy_status(session, &observed).await? {
         switched.draining = status.draining.get(&to.other()).copied();
     }
     switched.took = begun.elapsed();
     Ok(switched)
+}
+
+/// Whether the color gets the traffic now, as far as that can be told.
+async fn is_live(session: &Session<'_>, color: Color) -> bool {
+    let Ok(observed) = session.observe().await else { return false };
+    state::routing(session, &observed).await.is_ok_and(|routing| routing.live == Some(color))
+}
+
+/// Goes on with a switch that was broken off, before something else is done; returns whether it did anything.
+///
+/// What fails is told and stops nothing: what comes next may be what mends it.
+pub(super) async fn finish(
+    session: &Session<'_>,
+    observed: &Observed,
+    routing: &Routing,
+) -> Result<bool, OpsError> {
+    let Some(live) = routing.live.filter(|live| routing.stacks.contains_key(live)) else {
+        return Ok(false);
+    };
+    let plan = planned(session, observed, routing, live, true).await?;
+    if plan.is_empty() {
+        return Ok(false);
+    }
+    session.reporter.on(Event::Note(&format!("going on with the switch to {live}")));
+    match session.execute(&plan, Some(live)).await {
+        Err(OpsError::Failed { failure, .. }) => {
+            let text = format!("the switch to {live} is not finished: {failure}");
+            session.reporter.on(Event::Warning(&text));
+            Ok(true)
+        }
+        done => done.map(|_| true),
+    }
 }
 
 /// Plans a switch without doing it.

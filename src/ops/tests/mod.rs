@@ -4,6 +4,7 @@ mod by_id;
 mod cancel;
 mod durable;
 mod faults;
+mod hooks;
 mod lock;
 mod proxy;
 mod stage;
