@@ -8,6 +8,7 @@ mod e2e {
     mod broken;
     mod docs;
     mod durable;
+    mod hooks;
     mod interrupted;
     mod killed;
     mod proxy;

@@ -27,12 +27,15 @@ impl Project {
         let mut problems = Problems::default();
         let mut tasks: BTreeMap<&str, [&str; 2]> = BTreeMap::new();
         for Named { list, number, service } in &self.named() {
-            let place: Vec<&str> = list
+            let mut place: Vec<&str> = list
                 .iter()
                 .copied()
                 .filter(|key| !key.is_empty())
                 .chain([number.as_str()])
                 .collect();
+            if list[0] == "checks" {
+                place.push("service");
+            }
             if !files.services.contains_key(*service) {
                 let known = files.services.keys().chain(files.disabled.keys());
                 let near = words::nearest(service, known.map(String::as_str));

@@ -8,7 +8,7 @@ use super::{Executor, RunError};
 use crate::{
     engine::{self, LogOptions, LogStream},
     model::State,
-    plan::Wait,
+    plan::{Plan, Wait},
 };
 
 /// How long the rest of the log is read after the end.
@@ -18,9 +18,14 @@ type Progress<'a> = &'a (dyn Fn(engine::Step) + Send + Sync);
 
 impl Executor<'_> {
     /// Waits for the end of a container and tells the lines of its log.
-    pub(super) async fn follow(&self, wait: &Wait, progress: Progress<'_>) -> Result<(), RunError> {
+    pub(super) async fn follow(
+        &self,
+        plan: &Plan,
+        wait: &Wait,
+        progress: Progress<'_>,
+    ) -> Result<(), RunError> {
         let name = &wait.container;
-        let mut ending = pin!(self.wait(wait));
+        let mut ending = pin!(self.wait(plan, wait));
         let mut telling = pin!(self.tell_log(name, progress));
         let ended = tokio::select! {
             biased;
