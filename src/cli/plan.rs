@@ -45,7 +45,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             plan
         }
         Of::Switch => ops::plan_switch(&session, args.color, true).await?,
-        Of::Cleanup => ops::plan_cleanup(&session, args.color).await?.plan,
+        Of::Cleanup => ops::plan_cleanup(&session, args.color, false).await?.plan,
     };
     if args.json {
         context.ui.json(&plan);

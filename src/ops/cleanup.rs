@@ -4,7 +4,7 @@ use super::{
     OpsError, Session,
     history::{self, Recorded},
     lock::locked,
-    state,
+    state, switch,
 };
 use crate::{
     base::clock,
@@ -25,6 +25,7 @@ pub struct Cleanup {
 pub async fn plan_cleanup(
     session: &Session<'_>,
     color: Option<Color>,
+    force: bool,
 ) -> Result<Cleanup, OpsError> {
     let observed = session.observe().await?;
     let names = &session.project.names;
@@ -39,20 +40,28 @@ pub async fn plan_cleanup(
     let proxies = proxies.into_iter().filter(|image| image.created < old);
     let images: Vec<_> = images.into_iter().chain(proxies).collect();
     let drain = session.project.file.proxy.drain;
-    let plan = plan::cleanup(names, color, &observed, &routing, &images, drain)?;
+    let hooks = (!force).then_some(session.wait);
+    let plan = plan::cleanup(names, color, &observed, &routing, &images, drain, hooks)?;
     Ok(Cleanup { color, plan })
 }
 
 /// Removes the idle color: waits for its connections, then removes containers, networks, volumes and images that nothing
-/// uses. The live color is refused.
-pub async fn cleanup(session: &Session<'_>, color: Option<Color>) -> Result<Cleanup, OpsError> {
+/// uses. The live color is refused. With `force` its hooks do not run.
+pub async fn cleanup(
+    session: &Session<'_>,
+    color: Option<Color>,
+    force: bool,
+) -> Result<Cleanup, OpsError> {
     locked(session, "cleanup", async || {
-        let planned = plan_cleanup(session, color).await?;
+        let observed = session.observe().await?;
+        let routing = state::routing(session, &observed).await?;
+        switch::finish(session, &observed, &routing).await?;
+        let planned = plan_cleanup(session, color, force).await?;
         if planned.plan.is_empty() {
             return Ok(planned);
         }
         let mut recorded = Recorded::new("cleanup").plan(&planned.plan);
-        recorded = recorded.release(planned.color, "");
+        recorded = recorded.release(planned.color, "").forced(force);
         history::recorded(session, recorded, async || session.execute(&planned.plan, None).await)
             .await?;
         Ok(planned)

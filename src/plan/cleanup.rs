@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     Action, Conflict, Id, Plan, conflict,
     deploy::{drained_within, of_color},
+    hooks::{Moment, not_done},
 };
-use crate::model::{Color, Image, Names, Observed, Routing, control::Request, labels};
+use crate::model::{Color, Image, Names, Observed, Routing, When, control::Request, labels};
 
 /// Plans the removal of a color's stack and of built images that no container uses; the live color is refused.
 pub fn cleanup(
@@ -16,6 +17,8 @@ pub fn cleanup(
     routing: &Routing,
     images: &[Image],
     drain: Duration,
+    // How long a hook may take that has no limit of its own; none: no hook runs.
+    hooks: Option<Duration>,
 ) -> Result<Plan, Conflict> {
     if routing.live == Some(color) {
         return Err(Conflict::Live { color });
@@ -33,8 +36,14 @@ pub fn cleanup(
             format!("wait until nothing is open on {color}"),
             "its connections end in peace",
         );
+        let mut ready = vec![drained];
+        if let Some(wait) = hooks {
+            let (when, failure) = (When::BeforeCleanup, "its failure stops the cleanup");
+            let moment = Moment { names, observed, color, when, wait, failure };
+            ready = moment.run(&mut plan, ready, not_done);
+        }
         after.push(plan.push(
-            [drained],
+            ready,
             Action::Tell(Box::new(Request::Forget { color })),
             format!("take {color} off the proxy"),
             &reason,

@@ -191,6 +191,25 @@ async fn a_deployment_after_a_killed_switch_moves_the_workers_first() {
     assert!(stage.notes.all().contains("going on with the switch to green"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_fails_before_a_cleanup_stops_it_but_for_force() {
+    let project = "name: shop\napp: {}\nhooks: { before_cleanup: [migrate] }\n";
+    let stage = Stage::of(project, APP);
+    stage.up().await.unwrap();
+    stage.deploy().await.unwrap();
+    stage.engine.behave("migrate", Behaviour::exits(2));
+    let before = stage.routing();
+    let error = ops::cleanup(&stage.session(), None, false).await.unwrap_err().to_string();
+    assert!(error.contains("green/migrate: ended with exit code 2"), "{error}");
+    assert_eq!(stage.routing(), before);
+    assert!(stage.standing().contains(&"shop-devlocal-green-web-1 runs".to_owned()));
+    stage.engine.forget_calls();
+    ops::cleanup(&stage.session(), None, true).await.unwrap();
+    assert_eq!(starts(&stage, MIGRATE), 0);
+    assert!(!stage.standing().iter().any(|line| line.contains("green")));
+    assert!(stage.history().await.pop().unwrap().forced);
+}
+
 const TESTED: &str = "name: shop\napp: {}\nchecks: [{ service: e2e, timeout: 20s }]\n";
 const WITH_TEST: &str = r#"
 services:

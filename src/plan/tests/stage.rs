@@ -166,7 +166,8 @@ impl Stage {
             .cloned()
             .collect();
         let drain = Duration::from_secs(30);
-        plan::cleanup(self.names(), color, &world.observed, &world.routing, &images, drain)
+        let (names, observed) = (self.names(), &world.observed);
+        plan::cleanup(names, color, observed, &world.routing, &images, drain, Some(WAIT))
     }
 
     /// Deploys a color on the model of the engine.

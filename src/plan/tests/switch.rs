@@ -195,3 +195,17 @@ fn a_switch_with_hooks_that_was_killed_after_any_step_is_completed_with_each_hoo
         assert!(stage.switch(&world, Color::Green).unwrap().is_empty(), "after {steps} steps");
     }
 }
+
+#[test]
+fn the_hooks_of_a_color_that_goes_run_once_nothing_is_open_on_it() {
+    let stage = with_all_hooks();
+    let mut world = both(&stage);
+    stage.switched(&mut world, Color::Green);
+    let plan = stage.cleanup(&world, Color::Blue).unwrap().to_string();
+    let first: Vec<&str> = plan.lines().take(4).collect();
+    assert_snapshot!(first.join("\n"), @"");
+    // A cleanup that was killed after the hook does not run it again.
+    world.container("shop-devlocal-blue-goodbye-1").state = State::Exited { code: 0 };
+    let plan = stage.cleanup(&world, Color::Blue).unwrap().to_string();
+    assert!(!plan.contains("run blue/goodbye"), "{plan}");
+}
