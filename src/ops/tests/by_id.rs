@@ -8,7 +8,7 @@ use crate::{
     engine::{Engine, Info, LogOptions, LogStream, Output, Progress, Result, memory::Memory},
     model::{
         Attachment, BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec,
-        Usage, VolumeSpec,
+        Usage, VolumeSpec, labels,
     },
 };
 
