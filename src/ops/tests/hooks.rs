@@ -81,7 +81,7 @@ async fn a_hook_that_runs_too_long_is_stopped_and_the_switch_with_it() {
     let stage = both().await;
     stage.engine.behave("migrate", Behaviour::runs());
     let error = stage.switch(None).await.unwrap_err().to_string();
-    assert!(error.contains("green/migrate: did not end within 20 s"), "{error}");
+    assert!(error.contains("green/migrate did not end within 20 s"), "{error}");
     assert!(stage.engine.calls().contains(&format!("stop {MIGRATE}")));
     assert_eq!(stage.routing().live, Some(Color::Blue));
     assert_eq!(working(&stage), ["blue", "blue"]);
@@ -106,7 +106,7 @@ async fn a_hook_that_fails_after_the_switch_is_told_and_nothing_is_switched_back
     stage.engine.behave("notify", Behaviour::exits(4));
     let error = stage.switch(None).await.unwrap_err();
     assert!(matches!(error, OpsError::Unfinished { color: Color::Green, .. }), "{error}");
-    assert!(error.to_string().contains("green/notify: ended with exit code 4"), "{error}");
+    assert!(error.to_string().contains("green/notify ended with exit code 4"), "{error}");
     assert_eq!(stage.routing().live, Some(Color::Green));
     assert_eq!(working(&stage), ["green", "green"]);
     let last = stage.history().await.pop().unwrap();
@@ -200,7 +200,7 @@ async fn a_hook_that_fails_before_a_cleanup_stops_it_but_for_force() {
     stage.engine.behave("migrate", Behaviour::exits(2));
     let before = stage.routing();
     let error = ops::cleanup(&stage.session(), None, false).await.unwrap_err().to_string();
-    assert!(error.contains("green/migrate: ended with exit code 2"), "{error}");
+    assert!(error.contains("green/migrate ended with exit code 2"), "{error}");
     assert_eq!(stage.routing(), before);
     assert!(stage.standing().contains(&"shop-devlocal-green-web-1 runs".to_owned()));
     stage.engine.forget_calls();

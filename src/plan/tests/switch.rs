@@ -139,7 +139,18 @@ fn with_all_hooks() -> Stage {
 fn hooks_run_in_the_order_of_the_file_before_and_after_everything_else() {
     let stage = with_all_hooks();
     let world = both(&stage);
-    assert_snapshot!(stage.switch(&world, Color::Green).unwrap(), @"");
+    assert_snapshot!(stage.switch(&world, Color::Green).unwrap(), @"
+    [1]          run green/schema                        hooks.before_switch
+    [2]  ←1      wait until green/schema has ended well  its failure stops the switch
+    [3]  ←2      run green/rows                          hooks.before_switch
+    [4]  ←3      wait until green/rows has ended well    its failure stops the switch
+    [5]  ←4      switch all routes from blue to green    release r2
+    [6]  ←5      stop blue/worker                        blue is no longer live
+    [7]  ←5,6    start green/worker                      green is live
+    [8]  ←7      wait until green/worker is healthy      it works from here on
+    [9]  ←5,6,8  run green/notify                        hooks.after_switch
+    [10] ←9      wait until green/notify has ended well  its failure does not switch back
+    ");
     let limit = |container: &str| {
         let plan = stage.switch(&world, Color::Green).unwrap();
         plan.steps().iter().find_map(|step| match &step.action {
@@ -202,8 +213,14 @@ fn the_hooks_of_a_color_that_goes_run_once_nothing_is_open_on_it() {
     let mut world = both(&stage);
     stage.switched(&mut world, Color::Green);
     let plan = stage.cleanup(&world, Color::Blue).unwrap().to_string();
-    let first: Vec<&str> = plan.lines().take(4).collect();
-    assert_snapshot!(first.join("\n"), @"");
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let first: Vec<String> = plan.lines().take(4).map(words).collect();
+    assert_snapshot!(first.join("\n"), @"
+    [1] wait until nothing is open on blue its connections end in peace
+    [2] ←1 run blue/goodbye hooks.before_cleanup
+    [3] ←2 wait until blue/goodbye has ended well its failure stops the cleanup
+    [4] ←3 take blue off the proxy blue is idle
+    ");
     // A cleanup that was killed after the hook does not run it again.
     world.container("shop-devlocal-blue-goodbye-1").state = State::Exited { code: 0 };
     let plan = stage.cleanup(&world, Color::Blue).unwrap().to_string();
