@@ -44,7 +44,10 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             super::durable::say_differences(context, &differences);
             plan
         }
-        Of::Switch => ops::plan_switch(&session, args.color, true).await?,
+        Of::Switch => {
+            let options = ops::SwitchOptions { color: args.color, force: true };
+            ops::plan_switch(&session, options).await?
+        }
         Of::Cleanup => ops::plan_cleanup(&session, args.color, false).await?.plan,
     };
     if args.json {

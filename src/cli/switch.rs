@@ -30,14 +30,14 @@ pub struct Args {
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
+    let options = SwitchOptions { color: args.color, force: args.force };
     if args.dry_run {
         let session = context.session(&engine, &project, &(), Some(args.waits));
-        context.ui.plan(&ops::plan_switch(&session, args.color, args.force).await?);
+        context.ui.plan(&ops::plan_switch(&session, options).await?);
         return Ok(Exit::Done);
     }
     let reporter = context.ui.reporter("switch");
     let session = context.session(&engine, &project, &*reporter, Some(args.waits));
-    let options = SwitchOptions { color: args.color, force: args.force };
     let switched = ops::switch(&session, options).await?;
     drop(reporter);
     show(context, &switched, args.json);

@@ -1,4 +1,4 @@
-//! `switch` and `rollback`: the traffic moves at one instant.
+//! `switch`: the traffic moves at one instant.
 
 use std::{
     collections::BTreeMap,
@@ -11,10 +11,10 @@ use super::{
     OpsError, Session,
     history::{self, Recorded},
     lock::locked,
-    state,
+    releases, state,
 };
 use crate::{
-    model::{Color, Observed, Outcome, Routing, When, control::Draining},
+    model::{Color, Observed, Routing, When, control::Draining, labels},
     plan::{self, Plan, Switch},
     run::Event,
 };
@@ -46,31 +46,6 @@ pub struct Switched {
 pub async fn switch(session: &Session<'_>, options: SwitchOptions) -> Result<Switched, OpsError> {
     let what = options.color.map_or_else(|| "switch".to_owned(), |color| format!("switch {color}"));
     locked(session, &what, async || switch_locked(session, "switch", options).await).await
-}
-
-/// Moves the traffic back to the color that was live before.
-pub async fn rollback(session: &Session<'_>) -> Result<Switched, OpsError> {
-    locked(session, "rollback", async || {
-        let observed = session.observe().await?;
-        let routing: Routing = state::routing(session, &observed).await?;
-        let to = routing.live.ok_or(OpsError::NothingLive)?.other();
-        if !routing.stacks.contains_key(&to) {
-            return Err(OpsError::NothingToRollBack { color: to });
-        }
-        let release = &routing.stacks[&to].release;
-        let served = state::changes(session, &observed).await?.iter().any(|change| {
-            matches!(change.command.as_str(), "switch" | "rollback")
-                && change.color == Some(to)
-                && change.release.as_ref() == Some(release)
-                && change.outcome == Outcome::Done
-        });
-        if !served {
-            return Err(OpsError::NeverServed { color: to });
-        }
-        // It served before: that is its test.
-        switch_locked(session, "rollback", SwitchOptions { color: Some(to), force: true }).await
-    })
-    .await
 }
 
 pub(super) async fn switch_locked(
@@ -106,7 +81,9 @@ pub(super) async fn switch_locked(
     let recorded = Recorded::new(command)
         .release(to, &stack.release)
         .made_of(stack.revision.as_deref(), stack.images.clone())
+        .image_ids(image_ids(session, &observed, to))
         .plan(&switched.plan)
+        .replaces(releases::live(&routing).filter(|_| routing.live != Some(to)))
         // A rollback skips the tests by its nature.
         .forced(options.force && command == "switch");
     history::recorded(session, recorded, async || {
@@ -158,15 +135,11 @@ pub(super) async fn finish(
 }
 
 /// Plans a switch without doing it.
-pub async fn plan_switch(
-    session: &Session<'_>,
-    color: Option<Color>,
-    force: bool,
-) -> Result<Plan, OpsError> {
+pub async fn plan_switch(session: &Session<'_>, options: SwitchOptions) -> Result<Plan, OpsError> {
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
-    let to = color.unwrap_or_else(|| Session::idle(&routing));
-    planned(session, &observed, &routing, to, force).await
+    let to = options.color.unwrap_or_else(|| Session::idle(&routing));
+    planned(session, &observed, &routing, to, options.force).await
 }
 
 pub(super) async fn planned(
@@ -200,4 +173,14 @@ async fn started_hooks(
         started.extend(seen.and_then(|seen| Some((hook.name.clone(), seen.started?))));
     }
     Ok(started)
+}
+
+/// What a color's containers were made from, by service.
+fn image_ids(session: &Session<'_>, observed: &Observed, color: Color) -> BTreeMap<String, String> {
+    plan::of_color(observed, &session.project.names, color.as_str())
+        .into_iter()
+        .filter_map(|found| {
+            Some((found.label(labels::SERVICE)?.to_owned(), found.image_id.clone()))
+        })
+        .collect()
 }

@@ -16,9 +16,9 @@ mod test;
 #[cfg(test)]
 mod tests;
 
-pub use cleanup::cleanup;
+pub use cleanup::{Cleanup, busy, cleanup};
 pub use conflict::Conflict;
-pub use deploy::{Deploy, deploy, is_up_to_date};
+pub use deploy::{Deploy, deploy, is_up_to_date, of_color};
 pub use durable::{Difference, durable_up};
 pub use durable_down::durable_down;
 pub use hooks::hooks_of;

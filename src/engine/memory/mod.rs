@@ -185,6 +185,14 @@ impl Memory {
         world.volumes.get(volume)?.files.get(path.trim_start_matches('/')).cloned()
     }
 
+    /// The files of a volume whose paths begin like this, by the rest of their paths.
+    pub fn volume_folder(&self, volume: &str, start: &str) -> Vec<(String, Vec<u8>)> {
+        let world = lock(&self.world);
+        let files = world.volumes.get(volume).into_iter().flat_map(|volume| &volume.files);
+        let inside = files.filter_map(|(path, bytes)| Some((path.strip_prefix(start)?, bytes)));
+        inside.map(|(path, bytes)| (path.to_owned(), bytes.clone())).collect()
+    }
+
     /// Puts a file into a volume, as a process in a container does.
     pub fn set_volume_file(&self, volume: &str, path: &str, content: &[u8]) {
         if let Some(volume) = lock(&self.world).volumes.get_mut(volume) {

@@ -57,7 +57,7 @@ async fn the_first_hooks_run_once_for_a_release_and_the_last_ones_at_each_switch
     stage.switch(None).await.unwrap();
     assert_eq!((starts(&stage, MIGRATE), starts(&stage, NOTIFY)), (1, 1));
     assert_eq!(working(&stage), ["green", "green"]);
-    ops::rollback(&stage.session()).await.unwrap();
+    ops::rollback(&stage.session(), &ops::RollbackOptions::default()).await.unwrap();
     assert_eq!(working(&stage), ["blue", "blue"]);
     assert_eq!(starts(&stage, "shop-devlocal-blue-notify-1"), 1);
     stage.switch(Some(Color::Green)).await.unwrap();

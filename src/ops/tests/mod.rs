@@ -2,10 +2,12 @@
 
 mod by_id;
 mod cancel;
+mod crash;
 mod durable;
 mod faults;
 mod hooks;
 mod lock;
 mod proxy;
+mod rollback;
 mod stage;
 mod traffic;
