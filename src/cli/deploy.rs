@@ -20,6 +20,9 @@ pub struct Args {
     /// Deploy to the live color all the same: its requests fail meanwhile
     #[arg(long)]
     force: bool,
+    /// Remove what stands of the color again when it fails; without it, it stays for a look
+    #[arg(long)]
+    cleanup_on_failure: bool,
     #[command(flatten)]
     waits: Waits,
 }
@@ -32,7 +35,11 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     } else {
         context.project_with_credentials(Some(&engine)).await?
     };
-    let options = DeployOptions { color: args.color, force: args.force };
+    let options = DeployOptions {
+        color: args.color,
+        force: args.force,
+        cleanup_on_failure: args.cleanup_on_failure,
+    };
     if args.dry_run {
         let session = context.session(&engine, &project, &(), Some(args.waits));
         context.ui.plan(&ops::plan_deploy(&session, options).await?);

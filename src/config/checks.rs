@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use regex::Regex;
 use serde::{Deserialize, Deserializer, de};
 
-use super::scalars::{from_text, optional_duration, optional_number};
+use super::scalar::{from_text, optional_duration, optional_number};
 
 /// One thing that `envctl test` asks of a color.
 #[derive(Debug, Clone, Deserialize)]

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::scalars::optional_duration;
+use super::scalar::optional_duration;
 use crate::model::When;
 
 /// One-shot services of the app's files, run in the new color (the last ones in the color that goes).

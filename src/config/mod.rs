@@ -7,7 +7,8 @@ mod file;
 mod hooks;
 mod named;
 mod project;
-mod scalars;
+mod route;
+mod scalar;
 mod shell;
 
 pub use checks::{
@@ -15,7 +16,8 @@ pub use checks::{
     TlsCheck,
 };
 pub use credentials::{Written, write as write_credentials};
-pub use file::{AppFile, DurableFile, EnvironmentFile, ProjectFile, ProxyFile, RouteFile, Target};
+pub use file::{AppFile, DurableFile, EnvironmentFile, ProjectFile, ProxyFile};
 pub use hooks::{HookFile, Hooks};
 pub use project::{ConfigError, FILE, Project};
+pub use route::{Destination, Listen, RouteFile, Spoken, Target, Tls, TlsFiles};
 pub use shell::Shell;

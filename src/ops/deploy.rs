@@ -9,6 +9,7 @@ use super::{
     ports,
     preview::{self, Preview},
     proxy, releases, sources, state, switch,
+    undo::undo,
 };
 use crate::{
     base::clock,
@@ -26,6 +27,8 @@ pub struct DeployOptions {
     pub color: Option<Color>,
     /// Deploy to the live color all the same.
     pub force: bool,
+    /// Remove what stands of the color when it fails.
+    pub cleanup_on_failure: bool,
 }
 
 #[derive(Debug)]
@@ -84,7 +87,13 @@ pub(super) async fn deploy_locked(
         });
         Ok(took)
     })
-    .await?;
+    .await;
+    let took = match took {
+        Err(error) if options.cleanup_on_failure => {
+            return Err(undo(session, error, ready.color, &ready.release).await);
+        }
+        took => took?,
+    };
     Ok(Deployed {
         color: ready.color,
         release: ready.release,

@@ -27,6 +27,7 @@ mod switch;
 mod test;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod up;
 
 pub use cleanup::{Cleanup, cleanup, plan_cleanup};
@@ -48,4 +49,4 @@ pub use session::Session;
 pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};
 pub use switch::{SwitchOptions, Switched, plan_switch, switch};
 pub use test::{CheckResult, Tested, test};
-pub use up::{Up, up};
+pub use up::{Up, UpOptions, up};

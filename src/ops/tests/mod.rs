@@ -11,3 +11,4 @@ mod proxy;
 mod rollback;
 mod stage;
 mod traffic;
+mod undo;

@@ -61,7 +61,7 @@ impl Notes {
 impl Reporter for Notes {
     fn on(&self, event: Event<'_>) {
         let told = match event {
-            Event::Note(text) | Event::Warning(text) => text.to_owned(),
+            Event::Note(text) | Event::Warning(text) | Event::Error(text) => text.to_owned(),
             Event::Progress(plan, id, Step::Line(line)) => match &plan.step(id).action {
                 Action::Follow(wait) => format!("{} | {line}", wait.service),
                 _ => return,
@@ -127,7 +127,7 @@ impl Stage {
     }
 
     pub async fn up(&self) -> Result<ops::Up, OpsError> {
-        ops::up(&self.session()).await
+        ops::up(&self.session(), ops::UpOptions::default()).await
     }
 
     pub async fn deploy(&self) -> Result<ops::Deployed, OpsError> {

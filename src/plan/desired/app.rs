@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     image,
-    proxy::{listeners, routes},
+    proxy::listeners,
+    routes::routes,
     service::{self, Place, Role, Service},
     support,
 };

@@ -3,7 +3,9 @@
 mod backend;
 mod conformance;
 mod control;
+mod grpc;
 mod http;
+mod routing;
 mod stage;
 mod staying;
 mod switching;

@@ -1,10 +1,11 @@
-//! Scalars of the project file, read from their text: interpolation leaves text, YAML may have seen a number.
+//! Values of the project file that are written as text: interpolation leaves text, YAML may have seen a number.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserializer, de};
 
-pub(super) fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+/// A scalar read from its text.
+pub fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr,
@@ -35,18 +36,44 @@ where
     deserializer.deserialize_any(Text)?.parse().map_err(de::Error::custom)
 }
 
-pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     from_text(deserializer)
 }
 
-pub(super) fn optional_number<'de, D: Deserializer<'de>>(
+pub fn optional_number<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u16>, D::Error> {
     from_text(deserializer).map(Some)
 }
 
-/// `30s`, `1m30s`, `500ms`.
-pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+/// One text, or a list of them.
+pub fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Texts;
+
+    impl<'de> de::Visitor<'de> for Texts {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text or a list of texts")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<String>, E> {
+            Ok(vec![text.to_owned()])
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<String>, A::Error> {
+            let mut all = vec![];
+            while let Some(text) = seq.next_element()? {
+                all.push(text);
+            }
+            Ok(all)
+        }
+    }
+
+    deserializer.deserialize_any(Texts)
+}
+
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     struct Span(Duration);
 
     impl FromStr for Span {
@@ -62,7 +89,7 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     from_text::<D, Span>(deserializer).map(|span| span.0)
 }
 
-pub(super) fn optional_duration<'de, D: Deserializer<'de>>(
+pub fn optional_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     duration(deserializer).map(Some)
