@@ -106,7 +106,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         if let Some(name) = &own.container_name {
             warnings.push(format!("`{key}` has `container_name: {name}`: a network alias, as two colors cannot share a name"));
         }
-        let image = image::job(names, key, own, source.builds.get(key));
+        let image = image::job(names, key, files, source.builds);
         template.image.clone_from(&image.tag);
         let replicas = (1..=own.replicas()).map(|number| {
             let mut spec = template.clone();
