@@ -8,11 +8,13 @@ mod e2e {
     mod broken;
     mod docs;
     mod durable;
+    mod elsewhere;
     mod hooks;
     mod interrupted;
     mod killed;
     mod proxy;
     mod refused;
+    mod rollback;
     mod story;
     mod switching;
     mod unmodified;
