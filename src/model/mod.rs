@@ -1,5 +1,6 @@
 //! The nouns: names, labels, specifications, what was observed. No I/O. Imports `base` only.
 
+mod certificate;
 mod color;
 pub mod control;
 mod hook;
@@ -11,6 +12,7 @@ mod route;
 mod routing;
 mod spec;
 
+pub use certificate::{Certificate, Certificates, Shown};
 pub use color::{Color, NotAColor};
 pub use hook::{Hook, When};
 pub use names::Names;
