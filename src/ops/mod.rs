@@ -27,6 +27,7 @@ mod switch;
 mod test;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod undo;
 mod up;
 
@@ -49,4 +50,5 @@ pub use session::Session;
 pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};
 pub use switch::{SwitchOptions, Switched, switch};
 pub use test::{CheckResult, Tested, test};
+pub use tls::tls;
 pub use up::{Up, UpOptions, up};

@@ -69,7 +69,8 @@ fn answer(engine: &Memory, request: Request) -> Answer {
             _ => refused("another release"),
         },
         Request::Drained { .. } => Answer::Drained { left: Draining::default() },
-        Request::Probe { .. } => Answer::Done,
+        Request::Probe { .. } | Request::Certificates { .. } => Answer::Done,
+        Request::Tls { .. } => refused("no listener has TLS"),
         Request::Record(Record { name, value }) => {
             let file = format!("history/{name}.json");
             engine.set_volume_file(VOLUME, &file, value.to_string().as_bytes());
