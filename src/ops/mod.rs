@@ -48,7 +48,7 @@ pub use logs::{LogTarget, log_targets};
 pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};
 pub use session::Session;
 pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};
-pub use switch::{SwitchOptions, Switched, switch};
+pub use switch::{SwitchOptions, Switched, plan_switch, switch};
 pub use test::{CheckResult, Tested, test};
 pub use tls::tls;
 pub use up::{Up, UpOptions, up};
