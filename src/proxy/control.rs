@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -220,6 +220,7 @@ impl Control {
                 self.shared.snapshot.store(before);
                 return Err(error.to_string());
             }
+            self.shared.traffic.switches.fetch_add(1, Relaxed);
             let mut kept = self.kept();
             kept.routing = routing;
             kept.drains.remove(&to);

@@ -23,6 +23,7 @@ mod health;
 mod hosts;
 mod link;
 mod load;
+mod metrics;
 mod multiplexed;
 mod options;
 mod page;
@@ -36,6 +37,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod traffic;
 mod tunnel;
 mod upload;
 mod watched;

@@ -30,7 +30,8 @@ pub(super) async fn handle(
     client: Arc<Client>,
     mut request: Request<Incoming>,
 ) -> Response<Answer> {
-    let active = client.begin();
+    let mut active = client.begin();
+    active.follow();
     let html = page::wants_html(request.headers());
     if client.is_ambiguous() {
         let words = "the request could be read in two ways";
@@ -54,6 +55,7 @@ pub(super) async fn handle(
         }
     };
     let color = way.color;
+    active.goes_to(color);
     if way.target.spec.limits.body.is_some_and(|most| request.body().size_hint().lower() > most) {
         return too_long().answer(html, Some(color), active);
     }
@@ -322,6 +324,7 @@ async fn respond(
     let (mut parts, incoming) = response.into_parts();
     parts.version = if client.is_http2() { Version::HTTP_2 } else { Version::HTTP_11 };
     parts.extensions.clear();
+    held.active.answered(parts.status);
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         let Some(upgrade) = upgrade else {
             let words = "the service changed the protocol unasked";

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -62,6 +62,8 @@ pub(super) struct Target {
     workers: usize,
     known: Mutex<Known>,
     turn: AtomicUsize,
+    /// Connections that were not accepted.
+    pub failures: AtomicU64,
     /// When the replicas were asked for their health last.
     asked: Mutex<Option<Instant>>,
     /// Held while the name is looked up, so that many who wait for the same cost one look.
@@ -141,6 +143,7 @@ impl Target {
             workers,
             known: Mutex::default(),
             turn: AtomicUsize::default(),
+            failures: AtomicU64::default(),
             asked: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
         }
@@ -248,6 +251,7 @@ impl Target {
                 Ok(Err(source)) => error = Some(Unreachable::Refused { address, source }),
                 Err(_) => error = Some(Unreachable::TimedOut { address }),
             }
+            self.failures.fetch_add(1, Relaxed);
             replica.eject(Some(Instant::now() + limits.eject_time));
             failed.push(address);
         }
@@ -416,7 +420,7 @@ impl Replica {
     }
 
     /// Whether it gets no requests while there are others.
-    fn is_out(&self) -> bool {
+    pub fn is_out(&self) -> bool {
         if self.sick.load(Relaxed) {
             return true;
         }

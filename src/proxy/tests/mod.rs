@@ -6,6 +6,7 @@ mod control;
 mod grpc;
 mod http;
 mod routing;
+mod seeing;
 mod stage;
 mod staying;
 mod switching;
