@@ -57,7 +57,7 @@ pub(super) struct Running {
 /// answers to the control requests that come on standard input.
 pub fn serve(options: &Options) -> Result<(), ProxyError> {
     let running = start(options, Names::System)?;
-    for address in &running.addresses {
+    for address in running.addresses.iter().chain(&running.metrics) {
         tracing::info!(%address, "listening");
     }
     let Some(runtime) = &running.runtime else { return Ok(()) };
