@@ -14,6 +14,7 @@ mod e2e {
     mod killed;
     mod proxy;
     mod refused;
+    mod restarted;
     mod rollback;
     mod story;
     mod switching;
