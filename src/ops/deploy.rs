@@ -13,16 +13,21 @@ use super::{
 use crate::{
     base::clock,
     model::{Color, Observed, Routing},
-    plan::{self, Deploy, Id, Plan, desired},
+    plan::{
+        self, Deploy, Id, Plan,
+        desired::{self, App},
+    },
     run::Event,
 };
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DeployOptions {
     /// None: the idle one.
     pub color: Option<Color>,
     /// Deploy to the live color all the same.
     pub force: bool,
+    /// Numbers of replicas in place of the files'.
+    pub replicas: BTreeMap<String, u32>,
 }
 
 #[derive(Debug)]
@@ -40,7 +45,7 @@ pub async fn plan_deploy(session: &Session<'_>, options: DeployOptions) -> Resul
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let revision = revision(session).await;
-    Ok(prepare(session, options, &observed, &routing, revision.as_deref()).await?.plan)
+    Ok(prepare(session, &options, &observed, &routing, revision.as_deref()).await?.plan)
 }
 
 /// Brings a fresh stack up on the idle color and makes it known to the proxy. The live color is not touched.
@@ -55,7 +60,7 @@ pub(super) async fn deploy_locked(
 ) -> Result<Deployed, OpsError> {
     let observed = session.observe().await?;
     let (routing, revision) = tokio::join!(state::routing(session, &observed), revision(session));
-    let ready = prepare(session, options, &observed, &routing?, revision.as_deref()).await?;
+    let ready = prepare(session, &options, &observed, &routing?, revision.as_deref()).await?;
     ports::check(session, &ready.plan, &observed)?;
     for warning in &ready.warnings {
         session.reporter.on(Event::Warning(warning));
@@ -91,7 +96,7 @@ struct Ready {
 
 async fn prepare(
     session: &Session<'_>,
-    options: DeployOptions,
+    options: &DeployOptions,
     observed: &Observed,
     routing: &Routing,
     revision: Option<&str>,
@@ -99,7 +104,7 @@ async fn prepare(
     let names = &session.project.names;
     let color = options.color.unwrap_or_else(|| Session::idle(routing));
     let release = clock::id();
-    let (files, app) = sources::app(session, color, &release).await?;
+    let (files, app) = sources::app(session, color, &release, &options.replicas).await?;
     let proxy = desired::proxy(session.project, &files);
     let (image, folder) = if plan::proxy_is_current(&proxy, observed) {
         (None, None)
@@ -121,15 +126,37 @@ async fn prepare(
         drain: session.project.file.proxy.drain,
         force: options.force,
     })?;
+    let mut warnings = app.warnings.clone();
+    warnings.extend(fewer_than_live(&app, routing));
     Ok(Ready {
         color,
         release,
         plan,
         images: app.services.iter().map(|s| (s.key.clone(), s.image.tag.clone())).collect(),
         previews: preview::of(session, &files, color),
-        warnings: app.warnings,
+        warnings,
         _folder: folder,
     })
+}
+
+/// A warning for each service that gets fewer replicas than `scale` gave the live one.
+fn fewer_than_live(app: &App, routing: &Routing) -> Vec<String> {
+    let Some((live, stack)) =
+        routing.live.and_then(|live| Some((live, routing.stacks.get(&live)?)))
+    else {
+        return vec![];
+    };
+    let given = |key: &str| app.services.iter().find(|service| service.key == key);
+    let fewer = stack.replicas.iter().filter_map(|(key, now)| {
+        let new = given(key)?.replicas.len();
+        (usize::try_from(*now).is_ok_and(|now| new < now)).then(|| {
+            format!(
+                "{live}/{key} has {now} replicas, {}/{key} gets {new}; `--replicas {key}={now}` keeps them",
+                app.color
+            )
+        })
+    });
+    fewer.collect()
 }
 
 /// The Git revision of the checkout: CI's own word, else `git`'s.

@@ -124,6 +124,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
             .map(|service| (service.key.clone(), service.image.tag.clone()))
             .collect(),
         routes: app.routes.clone(),
+        replicas: app.replicas.clone(),
         tests: None,
     };
     let drain_ms = u64::try_from(input.drain.as_millis()).unwrap_or(u64::MAX);

@@ -9,6 +9,7 @@ mod durable_down;
 #[expect(clippy::module_inception, reason = "the type that the module is named for")]
 mod plan;
 mod proxy;
+mod scale;
 mod stack;
 mod switch;
 #[cfg(test)]
@@ -21,4 +22,5 @@ pub use durable::{Difference, durable_up};
 pub use durable_down::durable_down;
 pub use plan::{Action, Id, ImageJob, Plan, Step, Until, Wait};
 pub use proxy::proxy_is_current;
+pub use scale::{Scale, scale};
 pub use switch::{Switch, switch};

@@ -22,6 +22,7 @@ mod load;
 mod options;
 mod page;
 mod request;
+mod retire;
 mod server;
 mod snapshot;
 mod store;

@@ -11,7 +11,8 @@ use super::{accept::Place, load::Kind, tunnel};
 pub(super) async fn serve<C: AsyncRead + AsyncWrite + Unpin>(client: C, place: Arc<Place>) {
     let shared = &place.shared;
     let Ok(mut way) = shared.way(&place.listener, "/", Kind::Tcp) else { return };
-    let Ok((stream, _replica)) = way.target.connect(shared).await else { return };
+    let Ok((stream, mut replica)) = way.target.connect(shared).await else { return };
     let end = way.open.stays(Kind::Tcp);
+    replica.stays();
     tunnel::join(client, stream, Bytes::new(), end).await;
 }

@@ -127,6 +127,7 @@ impl Executor<'_> {
             Action::RemoveVolume(name) => engine.remove_volume(name).await?,
             Action::Create(spec) => engine.create(spec).await?,
             Action::Start(name) => engine.start(name).await?,
+            Action::Connect(name, attachment) => engine.connect(name, attachment).await?,
             Action::Stop(name) => engine.stop(name, None).await?,
             Action::Remove(name) => engine.remove(name).await?,
             Action::RemoveDurable(name) => engine.remove_keeping_volumes(name).await?,

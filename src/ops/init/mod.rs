@@ -220,6 +220,7 @@ fn refused(
         paths,
         color: Color::Blue,
         release: "",
+        replicas: &BTreeMap::new(),
         builds: &builds,
         wait,
     };

@@ -71,7 +71,7 @@ fn answer(engine: &Memory, request: Request) -> Answer {
             }
             _ => refused("another release"),
         },
-        Request::Drained { .. } => Answer::Drained { left: Draining::default() },
+        Request::Drained { .. } | Request::Retire { .. } => Answer::Drained { left: Draining::default() },
         Request::Probe { .. } => Answer::Done,
         Request::Record(Record { name, value }) => {
             let file = format!("history/{name}.json");

@@ -32,6 +32,8 @@ pub struct App {
     /// Sorted by key.
     pub services: Vec<Service>,
     pub routes: Vec<Route>,
+    /// Numbers of replicas in place of the files'.
+    pub replicas: BTreeMap<String, u32>,
     pub warnings: Vec<String>,
 }
 
@@ -43,6 +45,8 @@ pub struct Source<'a> {
     pub paths: &'a [PathBuf],
     pub color: Color,
     pub release: &'a str,
+    /// Numbers of replicas in place of the files'.
+    pub replicas: &'a BTreeMap<String, u32>,
     /// What is built, and the hash of what it is built from, by service.
     pub builds: &'a BTreeMap<String, (BuildSpec, String)>,
     /// The longest that a service may take to get ready.
@@ -64,6 +68,12 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
                 format!("envctl.yaml names the service `{key}`, which the app's files do not have"),
             ));
         }
+    }
+    for key in source.replicas.keys().filter(|key| !files.services.contains_key(*key)) {
+        let near = crate::base::words::nearest(key, files.services.keys().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let reason = format!("replicas of `{key}`, which the app does not have{hint}");
+        problems.push(files.problem(&["services"], reason));
     }
     let routes = routes(project, files, color, &mut problems);
     let routed: BTreeMap<&str, u16> = routes
@@ -98,7 +108,8 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         }
         let image = image::job(names, key, own, source.builds.get(key));
         template.image.clone_from(&image.tag);
-        let replicas = (1..=own.replicas()).map(|number| {
+        let count = source.replicas.get(key).copied().unwrap_or_else(|| own.replicas());
+        let replicas = (1..=count).map(|number| {
             let mut spec = template.clone();
             spec.name = names.container(color, key, number);
             service::compose_labels(
@@ -138,6 +149,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         external: external.into_iter().collect(),
         services,
         routes,
+        replicas: source.replicas.clone(),
         warnings,
     })
 }
