@@ -12,6 +12,7 @@ mod e2e {
     mod killed;
     mod proxy;
     mod refused;
+    mod scale;
     mod story;
     mod switching;
     mod unmodified;

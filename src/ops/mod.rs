@@ -40,7 +40,10 @@ pub use init::{Draft, draft, write_draft};
 pub use logs::{LogTarget, log_targets};
 pub use scale::{ScaleOptions, Scaled, scale};
 pub use session::Session;
-pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};
+pub use status::{
+    ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status, Vitals,
+    status,
+};
 pub use switch::{SwitchOptions, Switched, rollback, switch};
 pub use test::{CheckResult, Tested, test};
 pub use up::{Up, up};

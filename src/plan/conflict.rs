@@ -20,7 +20,9 @@ pub enum Conflict {
     Live { color: crate::model::Color },
     #[error("{color}/{service} runs once: it has no replicas")]
     RunsOnce { color: crate::model::Color, service: String },
-    #[error("the files of {color}/{service} changed since its release: its replicas cannot be made anew")]
+    #[error(
+        "the files of {color}/{service} changed since its release: its replicas cannot be made anew"
+    )]
     Changed { color: crate::model::Color, service: String },
     #[error("{color} has no release")]
     NoRelease { color: crate::model::Color },

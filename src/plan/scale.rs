@@ -137,7 +137,7 @@ fn bring_up(
     if last.is_none() && joins.is_none() {
         return None;
     }
-    let mut wait = |plan: &mut Plan, after: Vec<Id>, until: Until, verb: &str, why: &str| {
+    let wait = |plan: &mut Plan, after: Vec<Id>, until: Until, verb: &str, why: &str| {
         let wait = Wait {
             container: spec.name.clone(),
             service: shown.to_owned(),

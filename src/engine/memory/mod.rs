@@ -180,6 +180,18 @@ impl Memory {
         world.volumes.get(volume)?.files.get(path.trim_start_matches('/')).cloned()
     }
 
+    /// The files right in a folder of a volume, as name and content.
+    pub fn volume_folder(&self, volume: &str, folder: &str) -> Vec<(String, Vec<u8>)> {
+        let world = lock(&self.world);
+        let files = world.volumes.get(volume).map(|volume| volume.files.clone());
+        let name = |path: &str| Some(path.strip_prefix(folder)?.strip_prefix('/')?.to_owned());
+        files
+            .into_iter()
+            .flatten()
+            .filter_map(|(path, content)| Some((name(&path)?, content)))
+            .collect()
+    }
+
     /// Puts a file into a volume, as a process in a container does.
     pub fn set_volume_file(&self, volume: &str, path: &str, content: &[u8]) {
         if let Some(volume) = lock(&self.world).volumes.get_mut(volume) {

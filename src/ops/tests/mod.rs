@@ -6,5 +6,7 @@ mod durable;
 mod faults;
 mod lock;
 mod proxy;
+mod scale;
 mod stage;
+mod status;
 mod traffic;

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures_util::FutureExt as _;
-
 use crate::{
-    engine::{Engine as _, memory::Memory},
+    engine::memory::Memory,
     model::{
         Routing,
         control::{Answer, Draining, Line, Record, Request, Status},
@@ -13,7 +11,6 @@ use crate::{
 };
 
 const VOLUME: &str = "shop-devlocal-proxy-state";
-const CONTAINER: &str = "shop-devlocal-proxy";
 
 /// Makes the engine answer what a proxy is asked.
 pub fn serve(engine: &Arc<Memory>) {
@@ -71,7 +68,9 @@ fn answer(engine: &Memory, request: Request) -> Answer {
             }
             _ => refused("another release"),
         },
-        Request::Drained { .. } | Request::Retire { .. } => Answer::Drained { left: Draining::default() },
+        Request::Drained { .. } | Request::Retire { .. } => {
+            Answer::Drained { left: Draining::default() }
+        }
         Request::Probe { .. } => Answer::Done,
         Request::Record(Record { name, value }) => {
             let file = format!("history/{name}.json");
@@ -79,12 +78,11 @@ fn answer(engine: &Memory, request: Request) -> Answer {
             Answer::Done
         }
         Request::History { .. } => {
-            let files = engine.read_folder(CONTAINER, "/state/history").now_or_never();
-            let files = files.unwrap().unwrap().unwrap_or_default();
-            let records = files.into_iter().map(|(file, bytes)| Record {
-                name: file.trim_end_matches(".json").to_owned(),
-                value: serde_json::from_slice(&bytes).unwrap(),
-            });
+            let records =
+                engine.volume_folder(VOLUME, "history").into_iter().map(|(file, bytes)| Record {
+                    name: file.trim_end_matches(".json").to_owned(),
+                    value: serde_json::from_slice(&bytes).unwrap(),
+                });
             Answer::History(records.collect())
         }
     }

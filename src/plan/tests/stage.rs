@@ -60,7 +60,7 @@ impl Stage {
             paths: &self.project.app_files(color).unwrap(),
             color,
             release,
-            replicas: &std::collections::BTreeMap::new(),
+            replicas: &BTreeMap::new(),
             builds: &builds,
             wait: WAIT,
         })

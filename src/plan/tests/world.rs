@@ -144,6 +144,13 @@ impl World {
                 let health = self.checked.contains(name).then_some(Health::Healthy);
                 self.try_container(name)?.state = State::Running { health };
             }
+            Action::Connect(name, attachment) => {
+                if !self.try_container(name)?.is_running() {
+                    return Err("it does not run".to_owned());
+                }
+                let networks = &mut self.try_container(name)?.networks;
+                networks.push(attachment.network.clone());
+            }
             Action::Stop(name) => self.try_container(name)?.state = State::Exited { code: 0 },
             Action::Remove(name) | Action::RemoveDurable(name) => {
                 self.try_container(name)?;

@@ -3,6 +3,7 @@
 mod backend;
 mod control;
 mod http;
+mod retiring;
 mod stage;
 mod staying;
 mod switching;
