@@ -4,10 +4,11 @@ use super::exit::Exit;
 use crate::{
     config::ConfigError,
     engine::EngineError,
+    model::Color,
     ops::OpsError,
     plan::Conflict,
     proxy,
-    run::{ProxyError, RunError},
+    run::{Cause, ProxyError, RunError},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ impl CliError {
             OpsError::Proxy(error) => talk(error),
             OpsError::Failed { failure, .. } => match &failure.source {
                 RunError::NotHealthy(_) => Exit::Unhealthy,
-                RunError::Engine(error) => engine(error),
+                RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
                 RunError::Proxy(error) => talk(error),
                 RunError::StillOpen(_) => Exit::Failed,
             },
@@ -90,17 +91,23 @@ impl CliError {
             ),
             OpsError::Failed { failure, color } => {
                 let mut hints = match &failure.source {
-                    RunError::Engine(error) => engine_hints(error),
+                    RunError::Engine(error) | RunError::Service { source: error, .. } => {
+                        engine_hints(error)
+                    }
                     RunError::StillOpen(_) => {
                         return one(
                             "nothing was cut off or removed: run the command again when they ended",
                         );
                     }
-                    RunError::NotHealthy(_) | RunError::Proxy(_) => vec![],
+                    RunError::NotHealthy(evidence) => {
+                        cause_hint(evidence.cause).map(str::to_owned).into_iter().collect()
+                    }
+                    RunError::Proxy(_) => vec![],
                 };
                 if let Some(color) = color {
                     hints.push(format!(
-                        "the live color is untouched; {color} stands for a look: `envctl logs {color}`, `envctl status`"
+                        "the live color is untouched; {color} stands for a look: `{}`, `envctl status`",
+                        logs(&failure.source, *color)
                     ));
                 } else if matches!(failure.source, RunError::NotHealthy(_)) {
                     hints.push("`envctl durable logs` shows more; running the command again goes on from here".to_owned());
@@ -192,6 +199,46 @@ fn engine_hints(error: &EngineError) -> Vec<String> {
         )],
         _ => vec![],
     }
+}
+
+/// The command that shows more of what failed.
+fn logs(error: &RunError, color: Color) -> String {
+    let service = match error {
+        RunError::NotHealthy(evidence) => evidence.service.split_once('/'),
+        RunError::Service { service, .. } => service.split_once('/'),
+        _ => None,
+    };
+    let service = service.map(|(_, service)| format!(" {service}")).unwrap_or_default();
+    format!("envctl logs {color}{service}")
+}
+
+const fn cause_hint(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::OutOfMemory => {
+            "raise the service's `mem_limit` (or `deploy.resources.limits.memory`)"
+        }
+        Cause::PortInUse => {
+            "give one of the two another port: services with `network_mode: service:…` share them all"
+        }
+        Cause::CommandNotFound | Cause::CommandNotExecutable => {
+            "the service's `command` and `entrypoint`, or its image's, name it"
+        }
+        Cause::WrongPlatform => "build or pull the image for the engine's platform: `platform:`",
+        Cause::WrongMount => {
+            "is it there? The engine makes a missing bind source as an empty folder; remove that"
+        }
+        Cause::EndedWell => {
+            "a service that runs on stays in the foreground; one that is to end is waited for with `condition: service_completed_successfully`"
+        }
+        Cause::NotListening => {
+            "the service has to listen on the port of its route, on all addresses (0.0.0.0) and not on 127.0.0.1 alone"
+        }
+        Cause::TookTooLong => "`--wait-timeout 10m` waits longer",
+        Cause::Unhealthy => {
+            "its health check's `start_period` and `retries` allow more time, up to `--wait-timeout`"
+        }
+        Cause::Ended | Cause::Interfered => return None,
+    })
 }
 
 fn not_ours(kind: &str, name: &str) -> String {

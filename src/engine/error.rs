@@ -28,7 +28,7 @@ pub enum EngineError {
     DiskFull { reason: String },
     #[error("all address pools of the engine are used up: network `{network}` gets no subnet")]
     NoSubnet { network: String },
-    #[error("bind source `{path}` of `{container}` does not exist on the engine's host")]
+    #[error("bind source `{path}` does not exist on the engine's host")]
     NoBindSource { container: String, path: String },
     #[error("`{what}` did not answer within {} s", limit.as_secs_f64())]
     TimedOut { what: String, limit: Duration },

@@ -10,7 +10,7 @@ use crate::{
     engine::Engine,
     model::{Color, Observed, Routing},
     plan::{Id, Plan},
-    run::{Event, Executor, Reporter},
+    run::{Event, Executor, Reporter, Secrets},
 };
 
 /// What every use case works with: the engine, an opened project, where to report.
@@ -54,13 +54,26 @@ impl Session<'_> {
         }
         self.reporter.on(Event::Planned(plan));
         let proxy = self.project.names.proxy();
-        let executor = Executor { engine: self.engine, proxy: &proxy, reporter: self.reporter };
+        let secrets = self.secrets();
+        let executor = Executor {
+            engine: self.engine,
+            proxy: &proxy,
+            reporter: self.reporter,
+            secrets: &secrets,
+        };
         tokio::select! {
             done = executor.run(plan) => {
                 done.map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })
             }
             () = self.cancel.cancelled() => Err(OpsError::Interrupted),
         }
+    }
+
+    /// The values of the project's credentials, wherever they come from.
+    pub(super) fn secrets(&self) -> Secrets {
+        let project = self.project;
+        let names = project.file.credentials.iter().chain(project.credentials.keys());
+        Secrets::new(names.filter_map(|name| project.variables.get(name)))
     }
 
     /// The color that a command without one means: the one that does not serve.

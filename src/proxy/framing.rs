@@ -1,6 +1,6 @@
 //! Follows where the requests of an HTTP/1 connection begin and end, beside hyper, to find the heads that two readers
-//! could read in two ways: a length next to chunks, or lines that end without a carriage return. hyper itself reads
-//! both, safely; but whoever sends them tries something.
+//! could read in two ways: a length next to chunks, lines that end without a carriage return, a fragment in the target.
+//! hyper itself reads them, safely; but whoever sends them tries something.
 //!
 //! What hyper refuses anyway is not looked for: there the following ends.
 
@@ -21,7 +21,9 @@ enum State {
     Head,
     Body(u64),
     Chunk(Chunk),
-    /// Not followed any further.
+    /// Another protocol may follow.
+    Upgrade,
+    /// Not followed any further: what comes is wrong.
     Lost,
 }
 
@@ -54,7 +56,7 @@ struct Head {
     length: Option<u64>,
     chunked: bool,
     upgrade: bool,
-    bare: bool,
+    wrong: bool,
 }
 
 /// A line of a head longer than this is hyper's to refuse.
@@ -64,19 +66,23 @@ const SIZE: State = State::Chunk(Chunk::Size { size: 0, digits: 0, extension: fa
 impl Framing {
     /// Whether there is still something to follow.
     pub fn follows(&self) -> bool {
-        self.state != State::Lost
+        !matches!(self.state, State::Upgrade | State::Lost)
     }
 
-    /// Whether a body has begun and not ended.
-    pub fn is_in_body(&self) -> bool {
-        matches!(self.state, State::Body(_) | State::Chunk(_))
+    /// Whether more is to come of a request that has begun, or may come of a wrong one.
+    pub fn is_within(&self) -> bool {
+        match self.state {
+            State::Head => self.head.begun || !self.line.is_empty(),
+            State::Body(_) | State::Chunk(_) | State::Lost => true,
+            State::Upgrade => false,
+        }
     }
 
     /// Takes what was read; returns the number of the head that must be refused, counted from one.
     pub fn read(&mut self, mut bytes: &[u8]) -> Option<u64> {
         while !bytes.is_empty() {
             bytes = match self.state {
-                State::Lost => return None,
+                State::Upgrade | State::Lost => return None,
                 State::Body(left) => {
                     let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     let left = left - taken as u64;
@@ -180,7 +186,7 @@ impl Head {
         let line = if let Some(line) = line.strip_suffix(b"\r") {
             line
         } else {
-            self.bare = true;
+            self.wrong = true;
             line
         };
         if line.is_empty() {
@@ -189,6 +195,8 @@ impl Head {
         }
         if !self.begun {
             self.begun = true;
+            // hyper would drop what follows the sign.
+            self.wrong |= memchr::memchr(b'#', line).is_some();
             return false;
         }
         if let Some(value) = value(line, b"content-length") {
@@ -203,13 +211,13 @@ impl Head {
     }
 
     fn is_ambiguous(&self) -> bool {
-        self.bare || (self.chunked && self.length.is_some())
+        self.wrong || (self.chunked && self.length.is_some())
     }
 
     /// What comes after this head.
     fn next(&self) -> State {
         match self.length {
-            _ if self.upgrade => State::Lost,
+            _ if self.upgrade => State::Upgrade,
             _ if self.chunked => SIZE,
             Some(0) | None => State::Head,
             Some(length) => State::Body(length),

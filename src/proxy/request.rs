@@ -2,8 +2,14 @@
 
 use std::{sync::Arc, task::Poll};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    uri::{PathAndQuery, Scheme},
+};
+use hyper::{
+    body::{Body as _, Incoming},
+    upgrade::OnUpgrade,
+};
 use tokio::time::timeout;
 
 use super::{
@@ -40,7 +46,7 @@ pub(super) async fn handle(
     let color = way.color;
     let result = if client.is_http2() {
         // Its connection carries other requests too, so the time of an upload cannot be told from its bytes.
-        let times = if hyper::body::Body::is_end_stream(request.body()) { 1 } else { 12 };
+        let times = if request.body().is_end_stream() { 1 } else { 12 };
         let (limit, name) = (shared.limits.answer_time * times, way.target.name());
         // Boxed: what only HTTP/2 needs must not make every request bigger.
         let exchange = Box::pin(timeout(limit, exchange(&client, request, way, active)));
@@ -61,32 +67,97 @@ pub(super) async fn handle(
 
 /// Refuses what must not be passed on.
 fn check(request: &mut Request<Incoming>) -> Result<(), Page> {
-    if request.method() == Method::CONNECT {
-        let words = "this is no proxy for CONNECT";
-        return Err(Page::refused(StatusCode::METHOD_NOT_ALLOWED, words));
+    let bad = |words: &str| Page::refused(StatusCode::BAD_REQUEST, words);
+    let method = request.method();
+    if *method == Method::CONNECT || *method == Method::TRACE {
+        let words = format!("this is no proxy for {method}");
+        return Err(Page::refused(StatusCode::METHOD_NOT_ALLOWED, &words));
     }
-    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    let old = request.version() < Version::HTTP_11;
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let is_server = path == "*" && *method == Method::OPTIONS;
+    if !path.starts_with('/') && !is_server {
+        return Err(bad("the request's target is no path"));
+    }
+    if !request.body().is_end_stream() {
+        check_body(request)?;
+    }
+    let authority = match (uri.scheme(), uri.authority()) {
+        (_, None) => None,
+        (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {
+            Some(authority.as_str().to_owned())
+        }
+        _ => return Err(bad("the request's target is no path")),
+    };
+    let (old, http2) = (request.version() < Version::HTTP_11, request.version() > Version::HTTP_11);
     let headers = request.headers_mut();
     let mut hosts = headers.get_all(header::HOST).iter();
     let (host, more) = (hosts.next(), hosts.next().is_some());
     if more || host.is_some_and(|host| !is_host(host.as_bytes())) {
-        return Err(Page::refused(StatusCode::BAD_REQUEST, "the Host header is not one host"));
+        return Err(bad("the Host header is not one host"));
     }
     if let Some(authority) = authority {
+        if http2
+            && host.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
+        {
+            return Err(bad("the Host header is not the request's authority"));
+        }
+        if !is_host(authority.as_bytes()) {
+            return Err(bad("the request has no valid host"));
+        }
         // RFC 9112, 3.2.2: the absolute form counts, whatever Host says.
-        let host = authority.rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
-        let host = HeaderValue::from_str(host)
-            .map_err(|_| Page::refused(StatusCode::BAD_REQUEST, "the request has no valid host"))?;
+        let host =
+            HeaderValue::from_str(&authority).map_err(|_| bad("the request has no valid host"))?;
         headers.insert(header::HOST, host);
     } else if host.is_none() && !old {
-        return Err(Page::refused(StatusCode::BAD_REQUEST, "the request has no Host header"));
+        return Err(bad("the request has no Host header"));
     }
     Ok(())
 }
 
-fn is_host(host: &[u8]) -> bool {
-    host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(b))
+/// Refuses a body that would reach the service other than it was meant.
+fn check_body(request: &Request<Incoming>) -> Result<(), Page> {
+    let headers = request.headers();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !codings.next().is_none_or(chunked) || codings.next().is_some() {
+        let words = "a body can be chunked and nothing else";
+        return Err(Page::refused(StatusCode::NOT_IMPLEMENTED, words));
+    }
+    let expected = headers.get(header::EXPECT);
+    if expected.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Page::refused(StatusCode::EXPECTATION_FAILED, "nothing else can be expected"));
+    }
+    Ok(())
+}
+
+/// Whether this is one host, with or without a port (RFC 3986, 3.2.2).
+fn is_host(text: &[u8]) -> bool {
+    let is_port = |port: &[u8]| {
+        port.is_empty()
+            || (port.iter().all(u8::is_ascii_digit)
+                && str::from_utf8(port).is_ok_and(|port| port.parse::<u16>().is_ok()))
+    };
+    let (name, port) = if let Some(rest) = text.strip_prefix(b"[") {
+        let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+        let (name, after) = (&rest[..end], &rest[end + 1..]);
+        if !name.iter().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte)) {
+            return false;
+        }
+        match after.split_first() {
+            None => (name, &b""[..]),
+            Some((b':', port)) => (name, port),
+            Some(_) => return false,
+        }
+    } else {
+        let end = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
+        let name = &text[..end];
+        if !name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b)) {
+            return false;
+        }
+        (name, text.get(end + 1..).unwrap_or_default())
+    };
+    (1..=255).contains(&name.len()) && is_port(port)
 }
 
 /// Whether the request may be sent a second time when nobody knows what became of the first.

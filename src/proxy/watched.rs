@@ -23,6 +23,8 @@ pub(super) struct Watched<I> {
     io: I,
     client: Arc<Client>,
     framing: Option<Framing>,
+    /// Whether what came last was no HTTP.
+    lost: bool,
     closing: Closing,
 }
 
@@ -43,16 +45,16 @@ thread_local! {
 impl<I> Watched<I> {
     pub fn new(io: I, client: &Arc<Client>) -> Self {
         let framing = (!client.is_http2()).then(Framing::default);
-        Self { io, client: Arc::clone(client), framing, closing: Closing::Open }
+        Self { io, client: Arc::clone(client), framing, lost: false, closing: Closing::Open }
     }
 }
 
 impl<I: Read + Unpin> Watched<I> {
-    /// Whether the client may be in the middle of a request's body.
+    /// Whether the client may be in the middle of a request.
     fn still_sends(&self) -> bool {
         match &self.framing {
-            Some(framing) => framing.is_in_body(),
-            None => self.client.is_refused(),
+            Some(framing) => framing.is_within(),
+            None => self.lost || self.client.is_refused(),
         }
     }
 
@@ -91,6 +93,7 @@ impl<I: Read + Unpin> Watched<I> {
                     self.client.refuse(head);
                 }
                 if !framing.follows() {
+                    self.lost = framing.is_within();
                     self.framing = None;
                 }
                 buf.put_slice(read.filled());

@@ -5,12 +5,22 @@ use std::fmt;
 use futures_util::StreamExt as _;
 use serde::Serialize;
 
+use super::{
+    Cause, Secrets,
+    diagnosis::{self, End},
+};
 use crate::{
     engine::{Engine, LogOptions},
-    model::State,
+    model::{ServiceSpec, State},
+    plan::{Until, Wait},
 };
 
+/// Lines of the log that are shown.
 const LINES: u64 = 20;
+/// Lines of a probe's output that are shown.
+const PROBE: usize = 10;
+/// Characters of a line that are shown.
+const WIDTH: usize = 400;
 
 /// What is known of a service that did not come up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -18,7 +28,8 @@ pub struct Evidence {
     /// The service as people know it: `green/api`.
     pub service: String,
     pub container: String,
-    /// What went wrong, in a few words.
+    pub cause: Cause,
+    /// What went wrong, in a few words that go on from the service's name.
     pub reason: String,
     /// The last probe's output.
     pub probe: Option<String>,
@@ -29,72 +40,122 @@ pub struct Evidence {
     pub error: Option<String>,
     /// The last lines of its log.
     pub log: Vec<String>,
+    /// It ran, so that an empty log says something.
+    #[serde(skip)]
+    pub(super) ran: bool,
+}
+
+/// What is asked about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub container: &'a str,
+    pub service: &'a str,
+    pub until: &'a Until,
+    /// What it was made from, where the plan made it.
+    pub spec: Option<&'a ServiceSpec>,
+}
+
+impl<'a> Subject<'a> {
+    pub const fn of(wait: &'a Wait, spec: Option<&'a ServiceSpec>) -> Self {
+        Self {
+            container: wait.container.as_str(),
+            service: wait.service.as_str(),
+            until: &wait.until,
+            spec,
+        }
+    }
 }
 
 impl Evidence {
     /// Gathers what the engine knows; what it cannot tell is left out.
-    pub async fn gather(
+    pub(super) async fn gather(
         engine: &dyn Engine,
-        container: &str,
-        service: &str,
-        reason: String,
-        probe: Option<String>,
+        subject: Subject<'_>,
+        end: &End,
+        known: Self,
     ) -> Self {
         let mut evidence = Self {
-            service: service.to_owned(),
-            container: container.to_owned(),
-            reason,
-            probe: probe.filter(|text| !text.trim().is_empty()),
-            ..Self::default()
+            service: subject.service.to_owned(),
+            container: subject.container.to_owned(),
+            ..known
         };
-        if let Ok(Some(seen)) = engine.inspect(container).await {
-            evidence.exit_code = match seen.state {
-                State::Exited { code } => Some(code),
-                _ => seen.exit_code.filter(|_| seen.restarts > 0),
+        if let Ok(Some(seen)) = engine.inspect(subject.container).await {
+            evidence.exit_code = match (seen.state, end) {
+                (State::Exited { code }, _) => Some(code),
+                _ => seen.exit_code.filter(|_| seen.restarts > 0 || *end == End::NotStarted),
             };
-            evidence.oom_killed = seen.oom_killed;
+            evidence.oom_killed |= seen.oom_killed;
             evidence.restarts = seen.restarts;
-            evidence.error = seen.error.filter(|text| !text.is_empty());
+            let said = seen.error.filter(|text| !text.is_empty());
+            evidence.error = evidence.error.or(said);
+            evidence.ran = seen.state != State::Created;
         }
         let options = LogOptions { tail: Some(LINES), ..LogOptions::default() };
-        if let Ok(mut log) = engine.logs(container, &options).await {
+        if let Ok(mut log) = engine.logs(subject.container, &options).await {
             let mut text = Vec::new();
             while let Some(Ok(chunk)) = log.next().await {
                 text.extend_from_slice(&chunk.bytes);
             }
             evidence.log = String::from_utf8_lossy(&text).lines().map(str::to_owned).collect();
         }
+        (evidence.cause, evidence.reason) =
+            diagnosis::diagnose(end, subject.until, &evidence, subject.spec);
         evidence
+    }
+
+    /// Without what must not be shown.
+    pub(super) fn redact(&mut self, secrets: &Secrets) {
+        for text in [&mut self.probe, &mut self.error].into_iter().flatten().chain(&mut self.log) {
+            *text = secrets.redact(text);
+        }
+        self.reason = secrets.redact(&self.reason);
     }
 }
 
 impl fmt::Display for Evidence {
+    /// The reason, and below it what it does not say itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.service, self.reason)?;
-        if self.oom_killed {
-            write!(f, "\n  killed: out of memory")?;
+        write!(f, "{} {}", self.service, self.reason)?;
+        if self.oom_killed && self.cause != Cause::OutOfMemory {
+            write!(f, "\n  a process of it ran out of memory")?;
         }
-        if let Some(code) = self.exit_code {
+        if let Some(code) = self.exit_code
+            && !self.reason.contains(&format!("exit code {code}"))
+        {
             write!(f, "\n  exit code: {code}")?;
         }
-        if self.restarts > 0 {
+        if self.restarts > 0 && !self.reason.contains("times)") {
             write!(f, "\n  restarts: {}", self.restarts)?;
         }
         if let Some(error) = &self.error {
-            write!(f, "\n  engine: {error}")?;
+            write!(f, "\n  the engine says: {}", cut(error))?;
         }
         if let Some(probe) = &self.probe {
-            write!(f, "\n  last probe:")?;
-            for line in probe.lines() {
-                write!(f, "\n    {line}")?;
+            let lines: Vec<&str> = probe.lines().take(PROBE).collect();
+            if let [one] = lines[..] {
+                write!(f, "\n  last probe: {}", cut(one))?;
+            } else {
+                write!(f, "\n  last probe:")?;
+                for line in lines {
+                    write!(f, "\n    {}", cut(line))?;
+                }
             }
         }
         if !self.log.is_empty() {
-            write!(f, "\n  last lines of its log:")?;
+            write!(f, "\n  its log ends with:")?;
             for line in &self.log {
-                write!(f, "\n    {line}")?;
+                write!(f, "\n    {}", cut(line))?;
             }
+        } else if self.ran {
+            write!(f, "\n  its log is empty")?;
         }
         Ok(())
+    }
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(WIDTH) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
     }
 }

@@ -1,6 +1,7 @@
 //! The executor: each step starts when the steps it waits for are done.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     time::{Duration, Instant},
 };
@@ -8,50 +9,35 @@ use std::{
 use futures_util::{StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{Event, Evidence, Poll, ProxyError, Reporter, WaitError, poll, proxy::tell};
+use super::{
+    Event, Evidence, Failure, Reporter, RunError, Secrets,
+    diagnosis::{End, not_started},
+    evidence::Subject,
+    failure::service_of,
+    proxy::tell,
+    wait::again,
+};
 use crate::{
     engine::{self, Engine, EngineError},
     model::{
-        Inspection, State,
-        control::{Answer, Draining, Request},
+        ServiceSpec,
+        control::{Answer, Request},
     },
-    plan::{Action, Id, ImageJob, Plan, Until, Wait},
+    plan::{Action, Id, ImageJob, Plan, Until},
 };
 
 /// Builds and pulls at one time; the engine's processors are the limit.
 const IMAGES_AT_ONCE: usize = 3;
-/// Restarts after which a container is taken to restart for ever.
-const RESTARTS: u32 = 4;
-const PROBE: Duration = Duration::from_secs(30);
+/// How often the services that are ready are looked after while others come up.
+const WATCH: Duration = Duration::from_secs(2);
 
 pub struct Executor<'a> {
     pub engine: &'a dyn Engine,
     /// The proxy's container, for the steps that tell it something.
     pub proxy: &'a str,
     pub reporter: &'a dyn Reporter,
-}
-
-/// A step that failed, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("{title}: {source}")]
-pub struct Failure {
-    pub title: String,
-    pub source: RunError,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Proxy(#[from] ProxyError),
-    #[error(
-        "still open: {} requests, {} websockets, {} event streams, {} TCP connections",
-        .0.requests, .0.websockets, .0.streams, .0.tcp
-    )]
-    StillOpen(Draining),
-    #[error("{}", .0)]
-    NotHealthy(Box<Evidence>),
+    /// What no evidence may show.
+    pub secrets: &'a Secrets,
 }
 
 /// A step that came to its end.
@@ -60,62 +46,89 @@ type Ended = (Id, Instant, Result<(), RunError>);
 impl Executor<'_> {
     /// Does all steps, and returns how long each took. At the first failure nothing further starts, and what runs is
     /// let go: the next run of the same command converges.
+    ///
+    /// A service that was ready and ends while others still come up is a failure too.
     pub async fn run(&self, plan: &Plan) -> Result<BTreeMap<Id, Duration>, Failure> {
+        let secrets = self.secrets.and_files_of(plan);
         let images = Semaphore::new(IMAGES_AT_ONCE);
         let (tell_progress, mut progress) = mpsc::unbounded_channel();
         let mut waiting: Vec<Id> = plan.steps().iter().map(|step| step.id).collect();
         let mut took = BTreeMap::new();
+        let ready = RefCell::new(vec![]);
+        let mut watch = Box::pin(again(WATCH, async || {
+            let known = ready.borrow().clone();
+            if known.is_empty() {
+                return None;
+            }
+            // What cannot be seen now is seen later.
+            self.lost(plan, &known, &self.engine.observe().await.ok()?).await
+        }));
         let mut running: FuturesUnordered<LocalBoxFuture<'_, Ended>> = FuturesUnordered::new();
-        loop {
-            let ready =
+        let (failed, started, source) = loop {
+            let can_start =
                 |id: &Id| plan.step(*id).after.iter().all(|before| took.contains_key(before));
-            let (start, rest): (Vec<Id>, Vec<Id>) = waiting.into_iter().partition(ready);
+            let (start, rest): (Vec<Id>, Vec<Id>) = waiting.into_iter().partition(can_start);
             waiting = rest;
             for id in start {
                 self.reporter.on(Event::Started(plan, id));
                 let (images, tell_progress) = (&images, tell_progress.clone());
+                let ready = &ready;
                 running.push(Box::pin(async move {
                     let started = Instant::now();
                     let report = move |step| {
                         // The receiver lives as long as the loop.
                         let _ = tell_progress.send((id, step));
                     };
-                    let done = self.act(&plan.step(id).action, images, &report).await;
+                    let done = self.act(plan, id, ready, images, &report).await;
                     (id, started, done)
                 }));
             }
+            let tell = |id, step| {
+                let step = match step {
+                    engine::Step::Line(line) => engine::Step::Line(secrets.redact(&line)),
+                    other => other,
+                };
+                self.reporter.on(Event::Progress(plan, id, step));
+            };
             tokio::select! {
                 biased;
-                Some((id, step)) = progress.recv() => self.reporter.on(Event::Progress(plan, id, step)),
+                Some((id, step)) = progress.recv() => tell(id, step),
                 next = running.next() => {
                     // What a step told at its very end comes before its end.
                     while let Ok((id, step)) = progress.try_recv() {
-                        self.reporter.on(Event::Progress(plan, id, step));
+                        tell(id, step);
                     }
                     match next {
                         None => return Ok(took),
                         Some((id, started, Ok(()))) => {
+                            if matches!(&plan.step(id).action, Action::Await(wait) if wait.until != Until::Completed) {
+                                ready.borrow_mut().push(id);
+                            }
                             took.insert(id, started.elapsed());
                             self.reporter.on(Event::Done(plan, id, started.elapsed()));
                         }
-                        Some((id, started, Err(source))) => {
-                            self.reporter.on(Event::Failed(plan, id, started.elapsed()));
-                            return Err(Failure { title: plan.step(id).title.clone(), source });
-                        }
+                        Some((id, started, Err(source))) => break (id, started, source),
                     }
                 }
+                (id, source) = &mut watch => break (id, Instant::now(), source),
             }
-        }
+        };
+        self.reporter.on(Event::Failed(plan, failed, started.elapsed()));
+        drop(running);
+        let observed = self.engine.observe().await.ok();
+        Err(Failure::new(plan, failed, source, observed.as_ref(), &secrets))
     }
 
     async fn act(
         &self,
-        action: &Action,
+        plan: &Plan,
+        id: Id,
+        ready: &RefCell<Vec<Id>>,
         images: &Semaphore,
         progress: &(dyn Fn(engine::Step) + Send + Sync),
     ) -> Result<(), RunError> {
         let engine = self.engine;
-        match action {
+        match &plan.step(id).action {
             Action::GetImage(job) => {
                 let _turn = images.acquire().await.expect("the semaphore is never closed");
                 self.get_image(job, progress).await?;
@@ -125,21 +138,52 @@ impl Executor<'_> {
             Action::RemoveNetwork(name) => engine.remove_network(name).await?,
             Action::CreateVolume(spec) => engine.create_volume(spec).await?,
             Action::RemoveVolume(name) => engine.remove_volume(name).await?,
-            Action::Create(spec) => engine.create(spec).await?,
-            Action::Start(name) => engine.start(name).await?,
+            Action::Create(spec) => engine.create(spec).await.map_err(|source| {
+                RunError::Service { service: service_of(plan, &spec.name), done: "made", source }
+            })?,
+            Action::Start(name) => self.start(plan, name).await?,
             Action::Connect(name, attachment) => engine.connect(name, attachment).await?,
             Action::Stop(name) => engine.stop(name, None).await?,
             Action::Remove(name) => engine.remove(name).await?,
             Action::RemoveDurable(name) => engine.remove_keeping_volumes(name).await?,
-            Action::Await(wait) => self.wait(wait).await?,
-            Action::Tell(request) => match tell(engine, self.proxy, request).await? {
-                Answer::Drained { left } if !left.is_empty() => {
-                    return Err(RunError::StillOpen(left));
+            Action::Await(wait) => self.wait(plan, wait).await?,
+            Action::Tell(request) => {
+                // A stack is made known only while all of it is as ready as it was.
+                let known = ready.borrow().clone();
+                if matches!(**request, Request::Put { .. }) && !known.is_empty() {
+                    let seen = engine.observe().await?;
+                    if let Some((_, error)) = self.lost(plan, &known, &seen).await {
+                        return Err(error);
+                    }
                 }
-                _ => {}
-            },
+                match tell(engine, self.proxy, request).await? {
+                    Answer::Drained { left } if !left.is_empty() => {
+                        return Err(RunError::StillOpen(left));
+                    }
+                    _ => {}
+                }
+            }
         }
         Ok(())
+    }
+
+    async fn start(&self, plan: &Plan, name: &str) -> Result<(), RunError> {
+        let Err(source) = self.engine.start(name).await else { return Ok(()) };
+        let service = service_of(plan, name);
+        if let EngineError::Refused { reason, .. } = &source
+            && not_started(reason).is_some()
+        {
+            let known = Evidence { error: Some(reason.clone()), ..Evidence::default() };
+            let subject = Subject {
+                container: name,
+                service: &service,
+                until: &Until::Healthy,
+                spec: spec_of(plan, name),
+            };
+            let evidence = Evidence::gather(self.engine, subject, &End::NotStarted, known).await;
+            return Err(RunError::NotHealthy(Box::new(evidence)));
+        }
+        Err(RunError::Service { service, done: "started", source })
     }
 
     async fn get_image(
@@ -166,119 +210,12 @@ impl Executor<'_> {
         }
         Ok(())
     }
-
-    async fn wait(&self, wait: &Wait) -> Result<(), RunError> {
-        let last_probe = std::sync::Mutex::new(None);
-        let end = poll(wait.limit, async || {
-            let probe = self.look(wait).await?;
-            if let Poll::Pending(reason) = &probe {
-                *last_probe.lock().expect("no holder panics") = Some(reason.clone());
-            }
-            Ok(probe)
-        })
-        .await;
-        let (reason, probe) = match end {
-            Ok(()) => return Ok(()),
-            Err(WaitError::Failed(Gone::Engine(error))) => return Err(error.into()),
-            Err(WaitError::Failed(Gone::Ended(reason))) => {
-                (reason, last_probe.into_inner().ok().flatten())
-            }
-            Err(WaitError::Deadline(last)) => {
-                let limit = wait.limit.as_secs();
-                let verb = match wait.until {
-                    Until::Completed => "did not end",
-                    _ => "did not get healthy",
-                };
-                (format!("{verb} within {limit} s"), Some(last))
-            }
-        };
-        let evidence =
-            Evidence::gather(self.engine, &wait.container, &wait.service, reason, probe).await;
-        Err(RunError::NotHealthy(Box::new(evidence)))
-    }
-
-    /// One look at a container that is waited for.
-    async fn look(&self, wait: &Wait) -> Result<Poll<()>, Gone> {
-        let seen = self.engine.inspect(&wait.container).await?;
-        let Some(seen) = seen else {
-            return Err(Gone::Ended("its container is gone".to_owned()));
-        };
-        if let Some(verdict) = ended(&seen, &wait.until)? {
-            return Ok(verdict);
-        }
-        let check = seen.healthcheck.as_ref();
-        if let Some(command) = check.and_then(|check| check.test.command())
-            && wait.until != Until::Completed
-        {
-            let limit = check.and_then(|check| check.timeout).unwrap_or(PROBE);
-            match self.engine.exec(&wait.container, &command, limit).await {
-                Ok(output) if output.code == 0 => {}
-                Ok(output) => {
-                    let said = output.text.trim();
-                    return Ok(Poll::Pending(format!("exit code {}: {said}", output.code)));
-                }
-                Err(EngineError::TimedOut { .. }) => {
-                    return Ok(Poll::Pending(format!("no end within {} s", limit.as_secs())));
-                }
-                // It may have ended between the two calls: the next look tells.
-                Err(error @ EngineError::Refused { .. }) => {
-                    return Ok(Poll::Pending(error.to_string()));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if let Until::Accepting { host, port } = &wait.until {
-            let request = Request::Probe { host: host.clone(), port: *port };
-            match tell(self.engine, self.proxy, &request).await {
-                Ok(_) => {}
-                Err(ProxyError::NotHealthy { target, reason }) => {
-                    return Ok(Poll::Pending(format!("{target}: {reason}")));
-                }
-                Err(error) => return Ok(Poll::Pending(error.to_string())),
-            }
-        }
-        Ok(Poll::Ready(()))
-    }
 }
 
-/// Why a wait has no sense any more.
-#[derive(Debug)]
-enum Gone {
-    Engine(EngineError),
-    Ended(String),
-}
-
-impl From<EngineError> for Gone {
-    fn from(error: EngineError) -> Self {
-        Self::Engine(error)
-    }
-}
-
-/// What the container's state alone decides: nothing, while it runs.
-fn ended(seen: &Inspection, until: &Until) -> Result<Option<Poll<()>>, Gone> {
-    if seen.restarts >= RESTARTS {
-        return Err(Gone::Ended(format!("restarts again and again ({} times)", seen.restarts)));
-    }
-    let over = |text: String| Err(Gone::Ended(text));
-    match (seen.state, until) {
-        (State::Exited { code: 0 }, Until::Completed) => Ok(Some(Poll::Ready(()))),
-        (State::Exited { .. } | State::Dead, _) if seen.oom_killed => {
-            over("ran out of memory".to_owned())
-        }
-        (State::Exited { code }, Until::Completed) => over(format!("ended with exit code {code}")),
-        (State::Exited { code: 0 }, _) => over("ended, and was to run on (exit code 0)".to_owned()),
-        (State::Exited { code }, _) => over(format!("ended with exit code {code}")),
-        (State::Dead | State::Removing, _) => over("is being removed".to_owned()),
-        (State::Paused, _) => over("is paused".to_owned()),
-        (State::Created, _) => Ok(Some(Poll::Pending("not started yet".to_owned()))),
-        (State::Restarting, _) => {
-            let code = seen.exit_code.map(|code| format!(" with exit code {code}"));
-            let code = code.unwrap_or_default();
-            Ok(Some(Poll::Pending(format!("it ended{code} and restarts"))))
-        }
-        (State::Running { .. }, Until::Completed) => {
-            Ok(Some(Poll::Pending("still running".to_owned())))
-        }
-        (State::Running { .. }, _) => Ok(None),
-    }
+/// What a container is made from, where the plan makes it.
+pub(super) fn spec_of<'a>(plan: &'a Plan, container: &str) -> Option<&'a ServiceSpec> {
+    plan.steps().iter().find_map(|step| match &step.action {
+        Action::Create(spec) if spec.name == container => Some(&**spec),
+        _ => None,
+    })
 }

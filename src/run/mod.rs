@@ -1,15 +1,22 @@
 //! Executes a plan: order, concurrency, cancellation, events. Takes no decisions. Imports what is below it.
 
+mod diagnosis;
 mod event;
 mod evidence;
 mod execute;
+mod failure;
 mod proxy;
+mod ready;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod wait;
 
+pub use diagnosis::Cause;
 pub use event::{Event, Reporter};
 pub use evidence::Evidence;
-pub use execute::{Executor, Failure, RunError};
+pub use execute::Executor;
+pub use failure::{Failure, RunError};
 pub use proxy::{ProxyError, tell};
+pub use secrets::Secrets;
 pub use wait::{Poll, WaitError, poll};

@@ -50,6 +50,17 @@ pub async fn poll<T, E>(
     }
 }
 
+/// Looks at every interval until there is something to tell. Whoever calls it bounds it.
+pub(super) async fn again<T>(interval: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "this is where waiting is done")]
+        tokio::time::sleep(interval).await;
+        if let Some(found) = look().await {
+            return found;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -240,7 +240,7 @@ mod tests {
                 400,
                 "invalid mount config for type \"bind\": bind source path does not exist: /nowhere",
                 create,
-                "bind source `/nowhere` of `web` does not exist on the engine's host",
+                "bind source `/nowhere` does not exist on the engine's host",
             ),
             (404, "No such container: web", START, "no container `web`"),
             (404, "network ab not found", START, "start container `web`: network ab not found"),

@@ -157,12 +157,13 @@ async fn a_service_that_never_gets_healthy_fails_the_deploy_with_evidence_and_th
     let error = stage.deploy().await.unwrap_err();
     assert!(matches!(error, OpsError::Failed { color: Some(Color::Green), .. }));
     assert_snapshot!(error, @"
-    wait until green/cache is healthy: green/cache: did not get healthy within 60 s
-      last probe:
-        exit code 1: no pong
-      last lines of its log:
+    green/cache did not get healthy within 1 min
+      last probe: exit code 1: no pong
+      its log ends with:
         one
         two
+      not started: green/web
+      still running: green/cache
     ");
     assert!(live.iter().all(|line| stage.standing().contains(line)));
     assert_eq!(stage.routing().live, Some(Color::Blue));

@@ -1,6 +1,7 @@
 //! The proxy on real sockets. Ports are the system's choice; services are small servers of the test's own.
 
 mod backend;
+mod conformance;
 mod control;
 mod http;
 mod retiring;

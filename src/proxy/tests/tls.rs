@@ -20,7 +20,7 @@ use super::{
 };
 use crate::model::{Color, Color::Blue, Listener};
 
-async fn one() -> (Stage, Backend) {
+pub async fn one() -> (Stage, Backend) {
     let listener =
         |color: Option<Color>| Listener { port: 0, tls: true, tcp: false, route: WEB, color };
     let edit = |options: &mut crate::proxy::Options| options.names = vec!["app.example".into()];
@@ -34,7 +34,7 @@ async fn one() -> (Stage, Backend) {
 }
 
 /// Connects as a client that trusts the proxy's authority and nothing else.
-async fn connect(
+pub async fn connect(
     stage: &Stage,
     to: SocketAddr,
     name: &str,

@@ -79,11 +79,11 @@ async fn the_images_own_check_counts_where_the_files_have_none() {
 async fn a_check_that_never_passes_is_told_with_its_last_output_and_the_log() {
     let sick = Behaviour::never_healthy().probe_saying("connection refused\n").saying("booting\n");
     assert_snapshot!(evidence(sick, &spec("web", Some(shell())), Until::Healthy).await, @"
-    wait web: green/web: did not get healthy within 20 s
-      last probe:
-        exit code 1: connection refused
-      last lines of its log:
+    green/web did not get healthy within 20 s
+      last probe: exit code 1: connection refused
+      its log ends with:
         booting
+      still running: green/web
     ");
 }
 
@@ -101,15 +101,14 @@ async fn a_container_that_ends_is_told_at_once() {
     let text = evidence(Behaviour::exits(3).saying("no config\n"), &web, Until::Healthy).await;
     assert!(started.elapsed().as_secs() < 2);
     assert_snapshot!(text, @"
-    wait web: green/web: ended with exit code 3
-      exit code: 3
-      last lines of its log:
+    green/web ended with exit code 3
+      its log ends with:
         no config
     ");
     let text = evidence(Behaviour::exits(0), &web, Until::Healthy).await;
-    assert!(text.contains("ended, and was to run on"), "{text}");
+    assert!(text.contains("ended with exit code 0, but is to run on"), "{text}");
     let text = evidence(Behaviour::runs_out_of_memory(), &web, Until::Healthy).await;
-    assert!(text.contains("ran out of memory") && text.contains("exit code: 137"), "{text}");
+    assert!(text.contains("was killed (exit code 137): out of memory"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +140,7 @@ async fn a_container_that_is_removed_meanwhile_is_told() {
     let mut plan = Plan::default();
     wait(&mut plan, "gone", Until::Healthy, &[]);
     let failure = run(&engine, &Told::default(), &plan).await.unwrap_err().to_string();
-    assert!(failure.contains("its container is gone"), "{failure}");
+    assert!(failure.contains("green/gone is gone: its container was removed"), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]

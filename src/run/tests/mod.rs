@@ -1,11 +1,12 @@
 //! The executor on the in-memory engine.
 
+mod evidence;
 mod health;
 mod order;
 
 use std::{sync::Mutex, time::Duration};
 
-use super::{Event, Executor, Failure, Reporter};
+use super::{Event, Executor, Failure, Reporter, Secrets};
 use crate::{
     engine::{Engine as _, memory::Memory},
     model::{Healthcheck, ServiceSpec, Test},
@@ -36,7 +37,18 @@ impl Reporter for Told {
 }
 
 async fn run(engine: &Memory, told: &Told, plan: &Plan) -> Result<(), Failure> {
-    Executor { engine, proxy: "proxy", reporter: told }.run(plan).await.map(|_| ())
+    run_with(engine, told, plan, &[]).await
+}
+
+async fn run_with(
+    engine: &Memory,
+    told: &Told,
+    plan: &Plan,
+    secrets: &[&str],
+) -> Result<(), Failure> {
+    let secrets = Secrets::new(secrets);
+    let executor = Executor { engine, proxy: "proxy", reporter: told, secrets: &secrets };
+    executor.run(plan).await.map(|_| ())
 }
 
 /// Containers that are made, in an engine that has their image.

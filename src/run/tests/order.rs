@@ -96,7 +96,7 @@ async fn after_a_failure_nothing_begins_and_what_runs_is_let_go() {
     let failure = run(&engine, &told, &plan).await.unwrap_err();
     assert!(started.elapsed() < SECOND * 5, "it does not wait for `b`");
     assert_eq!(failure.title, "a");
-    assert!(matches!(failure.source, RunError::Engine(_)));
+    assert!(matches!(failure.source, RunError::Service { .. }), "{failure}");
     assert_eq!(told.all(), ["begin a", "begin b", "failed a"]);
     assert!(!engine.calls().iter().any(|call| call == "start c" || call == "start d"));
 }

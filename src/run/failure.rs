@@ -1,0 +1,122 @@
+//! How a plan ends that does not end well.
+
+use super::{Evidence, ProxyError, Secrets};
+use crate::{
+    engine::EngineError,
+    model::{Observed, State, control::Draining, labels},
+    plan::{Action, Id, Plan},
+};
+
+/// Names that are shown of a list.
+const NAMES: usize = 6;
+
+/// A step that failed, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}{}{}", list("not started", kept_back), list("still running", running))]
+pub struct Failure {
+    pub title: String,
+    pub source: RunError,
+    /// Services that were not started because of it.
+    pub kept_back: Vec<String>,
+    /// Services of the plan that run all the same.
+    pub running: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The engine would not make a service's container, or start it.
+    #[error("{service} cannot be {done}: {source}")]
+    Service { service: String, done: &'static str, source: EngineError },
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error(
+        "still open: {} requests, {} websockets, {} event streams, {} TCP connections",
+        .0.requests, .0.websockets, .0.streams, .0.tcp
+    )]
+    StillOpen(Draining),
+    #[error("{}", .0)]
+    NotHealthy(Box<Evidence>),
+}
+
+fn list(what: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = names.len().saturating_sub(NAMES);
+    let shown = names[..names.len() - more].join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("\n  {what}: {shown}{more}")
+}
+
+impl Failure {
+    /// What a step's failure means for the rest of its plan.
+    pub(super) fn new(
+        plan: &Plan,
+        id: Id,
+        mut source: RunError,
+        observed: Option<&Observed>,
+        secrets: &Secrets,
+    ) -> Self {
+        match &mut source {
+            RunError::NotHealthy(evidence) => evidence.redact(secrets),
+            RunError::Engine(EngineError::Build { reason, lines, .. }) => {
+                for text in std::iter::once(reason).chain(lines) {
+                    *text = secrets.redact(text);
+                }
+            }
+            _ => {}
+        }
+        let running = observed.map(|observed| running(plan, observed)).unwrap_or_default();
+        let kept_back =
+            kept_back(plan, id).into_iter().filter(|name| !running.contains(name)).collect();
+        Self { title: plan.step(id).title.clone(), source, kept_back, running }
+    }
+}
+
+/// The services whose start waits for a step, directly or not.
+fn kept_back(plan: &Plan, failed: Id) -> Vec<String> {
+    let mut waits = std::collections::BTreeSet::from([failed]);
+    let mut names = vec![];
+    for step in &plan.steps()[failed.0..] {
+        if step.after.iter().any(|before| waits.contains(before)) {
+            waits.insert(step.id);
+            if let Action::Start(container) = &step.action {
+                names.push(service_of(plan, container));
+            }
+        }
+    }
+    names
+}
+
+fn running(plan: &Plan, observed: &Observed) -> Vec<String> {
+    let started = plan.steps().iter().filter_map(|step| match &step.action {
+        Action::Start(container) => Some(container),
+        _ => None,
+    });
+    started
+        .filter(|name| {
+            let state = observed.container(name).map(|found| found.state);
+            matches!(state, Some(State::Running { .. }))
+        })
+        .map(|name| service_of(plan, name))
+        .collect()
+}
+
+/// What people call a container of the plan: `green/api`.
+pub(super) fn service_of(plan: &Plan, container: &str) -> String {
+    let waited = plan.steps().iter().find_map(|step| match &step.action {
+        Action::Await(wait) if wait.container == container => Some(wait.service.clone()),
+        _ => None,
+    });
+    let made = || {
+        let labels = &super::execute::spec_of(plan, container)?.labels;
+        let service = labels.get(labels::SERVICE)?;
+        Some(match labels.get(labels::COLOR) {
+            Some(color) => format!("{color}/{service}"),
+            None => service.clone(),
+        })
+    };
+    waited.or_else(made).unwrap_or_else(|| format!("`{container}`"))
+}
