@@ -4,7 +4,7 @@
 use super::stage::{APP, DB, Stage};
 use crate::{
     engine::memory::Fault,
-    model::Color,
+    model::{Color, Container},
     ops::{self, OpsError},
 };
 
@@ -127,7 +127,7 @@ async fn struck(case: Case, fault: Fault, n: usize, expected: &[String], live: O
     }
     let still = |stage: &Stage| -> Vec<(String, String)> {
         let seen = stage.engine.seen().containers;
-        seen.into_iter().filter(|it| it.is_running()).map(|it| (it.name, it.id)).collect()
+        seen.into_iter().filter(Container::is_running).map(|it| (it.name, it.id)).collect()
     };
     let now = still(&stage);
     for one in &serving {
