@@ -1,6 +1,6 @@
 //! `envctl config`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{context::Context, error::CliError, exit::Exit};
 use crate::{
@@ -11,9 +11,12 @@ use crate::{
 /// Print what your Compose files come to: read, merged and interpolated, in the shape of `docker compose config`
 ///
 /// Credentials and secrets are never in it: `<redacted>` stands where they would be. Names of networks and volumes are
-/// those on the engine. No engine is asked.
+/// those on the engine. No engine is asked, and no envctl.yaml is needed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// A Compose file in place of those of envctl.yaml; given again, one that is merged over those before it
+    #[arg(long, short, value_name = "FILE", conflicts_with = "durable")]
+    file: Vec<PathBuf>,
     /// The color whose files are read
     #[arg(long, default_value = "blue", value_name = "COLOR")]
     color: Color,
@@ -29,13 +32,28 @@ pub struct Args {
     /// Print a hash of each service's definition; `*` is all of them
     #[arg(long, group = "part", value_name = "SERVICE,…", value_delimiter = ',')]
     hash: Vec<String>,
+    /// Whether relative paths are printed as absolute ones, or as the files have them
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    resolve_paths: bool,
+    /// The same as `--resolve-paths=false`, as Docker Compose calls it
+    #[arg(long, conflicts_with = "resolve_paths")]
+    no_path_resolution: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
-    let project = context.project()?;
+    let mut project = context.project_of(&args.file)?;
+    project.resolve_paths = args.resolve_paths && !args.no_path_resolution;
     let layer = if args.durable { Layer::Durable } else { Layer::App(args.color) };
     let resolved = ops::config(&project, layer)?;
     for warning in &resolved.warnings {

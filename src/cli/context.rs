@@ -13,12 +13,12 @@ use super::{
     exit::Exit,
 };
 use crate::{
-    config::{Project, Shell},
+    config::{ConfigError, Project, Shell},
     engine::{
         Engine,
         docker::{Address, Docker},
     },
-    ops::{self, Session},
+    ops::{self, OpsError, Session},
     run::Reporter,
     ui::{Options, Terminals, Ui},
 };
@@ -60,6 +60,24 @@ impl Context {
     /// Opens the project.
     pub fn project(&self) -> Result<Project, CliError> {
         Ok(Project::open(&self.folder, self.environment.as_deref(), &self.shell)?)
+    }
+
+    /// Opens the project, its app made of these files where any are named. Compose files without a project file are one
+    /// too: there is nothing yet that reading them could disagree with.
+    pub fn project_of(&self, files: &[PathBuf]) -> Result<Project, CliError> {
+        let found = Project::open(&self.folder, self.environment.as_deref(), &self.shell);
+        let Err(missing @ ConfigError::NoProject { .. }) = found else {
+            let mut project = found?;
+            if !files.is_empty() {
+                project.file.app.compose = files.iter().map(|f| self.folder.join(f)).collect();
+            }
+            return Ok(project);
+        };
+        let environment = self.environment.as_deref();
+        match ops::bare_project(&self.folder, files, environment, &self.shell) {
+            Err(OpsError::NoComposeFile { .. }) => Err(missing.into()),
+            bare => Ok(bare?),
+        }
     }
 
     /// Opens the project, for commands that bring something up: missing credentials are made first.

@@ -1,5 +1,7 @@
 //! `envctl init`.
 
+use std::path::PathBuf;
+
 use super::{context::Context, error::CliError, exit::Exit};
 use crate::ops;
 
@@ -9,13 +11,16 @@ use crate::ops;
 /// and asks before it writes it. Nothing else is written, and an envctl.yaml that is there is never overwritten.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// A Compose file in place of those that Compose would find; given again, one that is merged over those before it
+    #[arg(long, short, value_name = "FILE")]
+    file: Vec<PathBuf>,
     /// Write it without asking
     #[arg(long, short)]
     yes: bool,
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
-    let draft = ops::draft(context.folder(), &context.shell)?;
+    let draft = ops::draft(context.folder(), &args.file, &context.shell)?;
     for decision in &draft.decisions {
         context.ui.say(decision);
     }

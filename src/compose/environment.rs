@@ -47,19 +47,48 @@ pub fn resolve_objects(project: &mut Project, values: &Values) {
     }
 }
 
-/// Reads the environment and label files of all active services.
+/// Reads the files of secrets and configs for which a service asks an owner or a mode: a mounted file has its own.
+pub fn read_owned(project: &mut Project, folder: &Path, problems: &mut Problems) {
+    let mut asked: Vec<(&'static str, String, [String; 4])> = vec![];
+    for (name, service) in &project.services {
+        for (section, list) in [("secrets", &service.secrets), ("configs", &service.configs)] {
+            for (index, own) in list.iter().enumerate() {
+                if own.uid.is_some() || own.gid.is_some() || own.mode.is_some() {
+                    let at = ["services", name, section, &index.to_string()].map(str::to_owned);
+                    asked.push((section, own.source.clone(), at));
+                }
+            }
+        }
+    }
+    for (section, name, at) in asked {
+        let objects =
+            if section == "secrets" { &mut project.secrets } else { &mut project.configs };
+        let Some(object) = objects.get_mut(&name) else { continue };
+        let Some(file) = object.file.as_ref().filter(|_| object.value.is_none()) else { continue };
+        match read_text(&folder.join(file)) {
+            Ok(text) => object.value = Some(Hidden(text)),
+            Err(cause) => {
+                problems
+                    .push(project.problem(&at.each_ref().map(String::as_str), cause.to_string()));
+            }
+        }
+    }
+}
+
+/// Reads the environment and label files of all active services; relative paths start in `folder`.
 pub fn resolve_services(
     project: &mut Project,
     environment: &IndexMap<String, String>,
+    folder: &Path,
     problems: &mut Problems,
 ) {
     let mut services = std::mem::take(&mut project.services);
     for (name, service) in &mut services {
-        for (index, cause) in variables(service, environment) {
+        for (index, cause) in variables(service, environment, folder) {
             let path = ["services", name, "env_file", &index.to_string()];
             problems.push(project.problem(&path, cause));
         }
-        for (index, cause) in labels(service) {
+        for (index, cause) in labels(service, folder) {
             let path = ["services", name, "label_file", &index.to_string()];
             problems.push(project.problem(&path, cause));
         }
@@ -71,6 +100,7 @@ pub fn resolve_services(
 fn variables(
     service: &mut Service,
     environment: &IndexMap<String, String>,
+    folder: &Path,
 ) -> Vec<(usize, String)> {
     let mut wrong = vec![];
     let own = std::mem::take(&mut service.environment);
@@ -81,7 +111,7 @@ fn variables(
         environment.get(name).cloned().or_else(set)
     };
     for (index, file) in std::mem::take(&mut service.env_file).into_iter().enumerate() {
-        if let Err(cause) = env_file(&file, &mut all, &lookup) {
+        if let Err(cause) = env_file(&file, folder, &mut all, &lookup) {
             wrong.push((index, cause.to_string()));
         }
     }
@@ -94,10 +124,11 @@ fn variables(
 
 fn env_file(
     file: &EnvFile,
+    folder: &Path,
     variables: &mut IndexMap<String, String>,
     lookup: dotenv::Lookup,
 ) -> Result<(), Problems> {
-    let path = Path::new(&file.path);
+    let path = &folder.join(&file.path);
     if !file.required && !path.exists() {
         return Ok(());
     }
@@ -117,11 +148,11 @@ fn env_file(
 }
 
 /// Files in their order, later ones over earlier; the service's own labels count more.
-fn labels(service: &mut Service) -> Vec<(usize, String)> {
+fn labels(service: &mut Service, folder: &Path) -> Vec<(usize, String)> {
     let mut wrong = vec![];
     let mut all = IndexMap::new();
     for (index, file) in std::mem::take(&mut service.label_file).into_iter().enumerate() {
-        let path = Path::new(&file);
+        let path = &folder.join(&file);
         let result = read_text(path).and_then(|text| {
             dotenv::parse(&text, &mut all, &|_| None)
                 .map_err(|error| env_problem(path, &error).into())

@@ -84,7 +84,8 @@ pub fn load(source: &Source, options: Options) -> Result<Project, Problems> {
     }
     environment::resolve_objects(&mut project, &values);
     if options.read_env_files && problems.is_empty() {
-        environment::resolve_services(&mut project, &variables, &mut problems);
+        environment::resolve_services(&mut project, &variables, &folder, &mut problems);
+        environment::read_owned(&mut project, &folder, &mut problems);
     }
     problems.or_ok().map(|()| project)
 }

@@ -32,6 +32,8 @@ mod tests;
 
 pub use origin::Origin;
 pub use problem::{Place, Problem, Problems};
-pub use source::{Source, discover, dotenv, load, read, read_warned};
+#[cfg(test)]
+pub use refuse::SERVICE_KEYS;
+pub use source::{Source, discover, dotenv, load, load_as_written, read, read_warned};
 pub use types::*;
 pub use units::{ByteSize, FileMode};

@@ -5,7 +5,8 @@ use super::{
     problem::{Files, Problems},
 };
 
-const SERVICE_KEYS: &[(&str, &str)] = &[
+/// By key of a service: why.
+pub const SERVICE_KEYS: &[(&str, &str)] = &[
     ("develop", "it is for `docker compose watch`; envctl deploys finished images"),
     ("provider", "it hands a service to a program outside of the engine"),
     ("models", "AI models are run by Docker Desktop, not by the engine"),

@@ -34,6 +34,11 @@ pub struct Source<'a> {
     pub profiles: &'a [String],
 }
 
+/// Reads the files and all that they refer to, and leaves relative paths as the files have them.
+pub fn load_as_written(source: &Source) -> Result<Project, Problems> {
+    load::load(source, Options { resolve_paths: false, read_env_files: true })
+}
+
 /// Reads the files and all that they refer to.
 pub fn load(source: &Source) -> Result<Project, Problems> {
     load::load(source, Options { resolve_paths: true, read_env_files: true })

@@ -1,6 +1,9 @@
 //! Files as text, and their paths.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::FileTypeExt as _,
+    path::{Path, PathBuf},
+};
 
 use super::{
     canonical::clean_path,
@@ -19,6 +22,10 @@ pub fn absolute(path: &Path) -> PathBuf {
 pub fn read_text(path: &Path) -> Result<String, Problems> {
     let metadata =
         std::fs::metadata(path).map_err(|error| Problem::of_file(path, reason(&error)))?;
+    // Such as `/dev/zero`, which has no end.
+    if metadata.file_type().is_char_device() || metadata.file_type().is_block_device() {
+        return Err(Problem::of_file(path, "is a device").into());
+    }
     if metadata.len() > yaml::MAX_BYTES as u64 {
         let message = format!("is larger than {} MiB", yaml::MAX_BYTES >> 20);
         return Err(Problem::of_file(path, message).into());

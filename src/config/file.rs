@@ -27,6 +27,22 @@ pub struct ProjectFile {
     pub credentials: Vec<String>,
 }
 
+impl ProjectFile {
+    /// A file that says nothing but which Compose files the app is.
+    pub fn of_app(name: String, compose: Vec<PathBuf>) -> Self {
+        Self {
+            name,
+            environments: IndexMap::new(),
+            durable: DurableFile::default(),
+            app: AppFile { compose, ..AppFile::default() },
+            proxy: ProxyFile::default(),
+            checks: vec![],
+            hooks: Hooks::default(),
+            credentials: vec![],
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentFile {
@@ -48,7 +64,7 @@ pub struct DurableFile {
     pub services: Vec<String>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppFile {
     /// None: found as Compose finds them.

@@ -44,6 +44,8 @@ pub struct Project {
     pub variables: IndexMap<String, String>,
     /// What the credentials file holds.
     pub credentials: IndexMap<String, String>,
+    /// Whether relative paths of Compose files are made absolute; only to show files as written they are not.
+    pub resolve_paths: bool,
 }
 
 impl Project {
@@ -102,7 +104,31 @@ impl Project {
         let names = Names::new(file.name.clone(), name);
         variables.insert("ENVCTL_PROJECT".to_owned(), names.project.clone());
         variables.insert("ENVCTL_ENV".to_owned(), names.environment.clone());
-        Ok(Self { root, file, environment, names, variables, credentials })
+        Ok(Self { root, file, environment, names, variables, credentials, resolve_paths: true })
+    }
+
+    /// The project that Compose files are by themselves, without a project file.
+    pub fn of_compose_files(
+        folder: &Path,
+        name: String,
+        files: &[PathBuf],
+        environment: Option<&str>,
+        shell: &Shell,
+    ) -> Result<Self, ConfigError> {
+        let names = Names::new(name, environment.unwrap_or("devlocal"));
+        let mut variables = dotenv_of(folder)?;
+        variables.extend(shell.0.clone());
+        variables.insert("ENVCTL_PROJECT".to_owned(), names.project.clone());
+        variables.insert("ENVCTL_ENV".to_owned(), names.environment.clone());
+        Ok(Self {
+            root: folder.to_owned(),
+            file: ProjectFile::of_app(names.project.clone(), files.to_vec()),
+            environment: EnvironmentFile::default(),
+            names,
+            variables,
+            credentials: IndexMap::new(),
+            resolve_paths: true,
+        })
     }
 
     pub fn credentials_file(&self) -> PathBuf {
@@ -173,7 +199,8 @@ impl Project {
             .map(str::to_owned)
             .chain(self.file.app.profiles.iter().cloned())
             .collect();
-        Ok(compose::load(&compose::Source {
+        let load = if self.resolve_paths { compose::load } else { compose::load_as_written };
+        Ok(load(&compose::Source {
             files,
             project_dir: folder,
             project_name: name,

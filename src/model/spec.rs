@@ -25,6 +25,9 @@ pub struct ServiceSpec {
     /// `host`, `none`, `container:NAME`.
     pub network_mode: Option<String>,
     pub mounts: Vec<Mount>,
+    /// Containers whose mounts are taken over, `NAME` or `NAME:ro`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<String>,
     pub ports: Vec<Publish>,
     /// Ports that the image does not name itself, `80/tcp`.
     pub expose: Vec<String>,
@@ -118,6 +121,12 @@ pub struct Attachment {
     pub mac_address: Option<String>,
     pub driver_opts: BTreeMap<String, String>,
     pub gw_priority: Option<i64>,
+    /// Further names for what is on the network, for this container alone: `NAME:ALIAS`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+    /// What the network's interface is called inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface_name: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,6 +149,9 @@ pub enum Mount {
         create: bool,
         /// `z` or `Z`.
         selinux: Option<String>,
+        /// What becomes of mounts below the source: `disabled`, `writable` or `readonly`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recursive: Option<String>,
     },
     Tmpfs {
         target: String,

@@ -36,7 +36,7 @@ pub use durable::{
 };
 pub use error::OpsError;
 pub use history::history;
-pub use init::{Draft, draft, write_draft};
+pub use init::{Draft, bare_project, draft, write_draft};
 pub use logs::{LogTarget, log_targets};
 pub use scale::{ScaleOptions, Scaled, scale};
 pub use session::Session;

@@ -19,8 +19,7 @@ pub async fn image(
         let job = ImageJob {
             tag: reference.clone(),
             pull: Some(reference.clone()),
-            build: None,
-            platform: None,
+            ..ImageJob::default()
         };
         return Ok((job, there, None));
     }
@@ -38,7 +37,7 @@ pub async fn image(
     let tag = format!("envctl-proxy:{}-{hash}", env!("CARGO_PKG_VERSION"));
     let there = session.engine.image(&tag).await?.is_some();
     if there {
-        return Ok((ImageJob { tag, pull: None, build: None, platform: None }, true, None));
+        return Ok((ImageJob { tag, ..ImageJob::default() }, true, None));
     }
     let folder = tempfile::tempdir().map_err(wrong)?;
     let copy = folder.path().join("envctl");
@@ -61,5 +60,5 @@ pub async fn image(
         labels: [(labels::LAYER.to_owned(), "proxy".to_owned())].into(),
         ..BuildSpec::default()
     };
-    Ok((ImageJob { tag, pull: None, build: Some(build), platform: None }, false, Some(folder)))
+    Ok((ImageJob { tag, build: Some(build), ..ImageJob::default() }, false, Some(folder)))
 }

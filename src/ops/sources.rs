@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use super::{OpsError, Session};
 use crate::{
-    compose::{self, Problems},
+    compose::{self, Problem, Problems},
     engine::context_hash,
     model::{BuildSpec, Color, Image},
     plan::desired::{self, App, Durable, Service},
@@ -35,8 +35,32 @@ pub async fn app(
         builds: &builds,
         wait: session.wait,
     };
-    let app = desired::app(&source).map_err(Problems)?;
-    Ok((files, app))
+    let mut problems = shared(session, &files, color, release)?;
+    match desired::app(&source) {
+        Ok(app) if problems.is_empty() => Ok((files, app)),
+        Ok(_) => Err(Problems(problems).into()),
+        Err(more) => {
+            problems.extend(more);
+            Err(Problems(problems).into())
+        }
+    }
+}
+
+/// What the color's files fix that the other color's do too; where they fix nothing, those are not read.
+fn shared(
+    session: &Session<'_>,
+    files: &compose::Project,
+    color: Color,
+    release: &str,
+) -> Result<Vec<Problem>, OpsError> {
+    let durable = &session.project.file.durable.services;
+    let own = desired::fixed_addresses(files, durable);
+    if own.is_empty() {
+        return Ok(vec![]);
+    }
+    let other = session.project.load_app(color.other(), release)?;
+    let others = desired::fixed_addresses(&other, durable);
+    Ok(desired::shared_addresses(files, &own, &others))
 }
 
 /// The durable layer: from its own files, or split out of the app's.

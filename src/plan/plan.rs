@@ -52,13 +52,15 @@ pub enum Action {
 }
 
 /// An image to be had under `tag`: pulled if it can be, else built.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImageJob {
     pub tag: String,
     /// The reference to pull.
     pub pull: Option<String>,
     pub build: Option<BuildSpec>,
     pub platform: Option<String>,
+    /// Pull it also where an image of that name is there already.
+    pub refresh: bool,
 }
 
 /// A container to wait for.

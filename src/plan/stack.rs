@@ -39,7 +39,8 @@ pub(super) fn images<'a>(
     let mut steps = BTreeMap::new();
     for service in services {
         let job = &service.image;
-        if present.contains_key(&job.tag) || steps.contains_key(&job.tag) {
+        let there = present.contains_key(&job.tag);
+        if (there && !job.refresh) || steps.contains_key(&job.tag) {
             continue;
         }
         let verb = match (&job.pull, &job.build) {
@@ -51,7 +52,11 @@ pub(super) fn images<'a>(
             [],
             Action::GetImage(Box::new(job.clone())),
             format!("{verb} image {}", job.tag),
-            format!("{} needs it", service.key),
+            if there {
+                format!("`pull_policy` of {} asks for the newest", service.key)
+            } else {
+                format!("{} needs it", service.key)
+            },
         );
         steps.insert(job.tag.clone(), id);
     }
@@ -70,6 +75,7 @@ pub(super) fn services(
 ) -> Vec<Id> {
     let mut ready: BTreeMap<&str, Vec<Id>> = BTreeMap::new();
     let mut started: BTreeMap<&str, Vec<Id>> = BTreeMap::new();
+    let mut created: BTreeMap<&str, Id> = BTreeMap::new();
     for service in in_order(all) {
         let (what, reason) = need(service);
         let shown = format!("{label}{}", service.key);
@@ -80,19 +86,26 @@ pub(super) fn services(
         for (index, spec) in service.replicas.iter().enumerate() {
             let mut last = None;
             if what == Need::Create {
-                let after = before
-                    .images
-                    .get(&spec.image)
-                    .into_iter()
-                    .chain(&before.places)
-                    .chain(before.removed.get(&spec.name))
-                    .copied();
-                last = Some(plan.push(
+                let after =
+                    before
+                        .images
+                        .get(&spec.image)
+                        .into_iter()
+                        .chain(&before.places)
+                        .chain(before.removed.get(&spec.name))
+                        // The engine looks for these when it makes the container.
+                        .chain(spec.volumes_from.iter().filter_map(|from| {
+                            created.get(from.split(':').next().unwrap_or_default())
+                        }))
+                        .copied();
+                let step = plan.push(
                     after,
                     Action::Create(Box::new(spec.clone())),
                     format!("create {} ({})", times(index + 1), spec.image),
                     reason.clone(),
-                ));
+                );
+                created.insert(&spec.name, step);
+                last = Some(step);
             }
             if !runs {
                 // It is not started with the stack, but the stack is not whole without it.

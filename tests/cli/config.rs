@@ -140,3 +140,49 @@ fn a_wrong_file_is_said_with_its_place() {
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert!(err.contains("compose.yaml:3:5 services.web.imagee"), "{err}");
 }
+
+#[test]
+fn files_are_named_in_place_of_those_of_the_project_or_without_one() {
+    let folder = shop();
+    let write = |path: &str, text: &str| std::fs::write(folder.path().join(path), text).unwrap();
+    write("one.yaml", "services: { web: { image: one, command: first } }\n");
+    write("two.yaml", "services: { web: { image: two }, db: { image: postgres:17 } }\n");
+    let out = config(folder.path(), &["-f", "one.yaml", "--file", "two.yaml"]);
+    assert!(out.contains("image: two") && out.contains("first"), "{out}");
+    assert!(!out.contains("api:"), "{out}");
+
+    std::fs::remove_file(folder.path().join("envctl.yaml")).unwrap();
+    let out = config(folder.path(), &["-f", "one.yaml", "-f", "two.yaml", "--images"]);
+    assert_eq!(out, "postgres:17\ntwo\n");
+    // Those that Compose would find, under the name that Compose would give; a password is a credential to be.
+    write("compose.yaml", "name: found\nservices: { web: { image: \"a:${DB_PASSWORD:?}\" } }\n");
+    let out = config(folder.path(), &[]);
+    assert!(out.starts_with("name: found-devlocal-blue\n") && out.contains("<redacted>"), "{out}");
+    let (code, _, err) = envctl(folder.path(), &["config", "-f", "none.yaml"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("none.yaml") && err.contains("no such file"), "{err}");
+
+    let empty = tempfile::tempdir().unwrap();
+    let (code, _, err) = envctl(empty.path(), &["config"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("no `envctl.yaml`"), "{err}");
+}
+
+#[test]
+fn paths_are_absolute_or_as_the_files_have_them() {
+    let compose = "services:\n  web:\n    build: ./web\n    env_file: web.env\n    volumes: [\"./data:/data\"]\n";
+    let folder = project("name: shop\napp: {}\n", compose);
+    std::fs::write(folder.path().join("web.env"), "A=b\n").unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    for arguments in [&[][..], &["--resolve-paths"], &["--resolve-paths=true"]] {
+        let out = config(&root, arguments);
+        assert!(out.contains(&format!("context: {}/web\n", root.display())), "{out}");
+        assert!(out.contains(&format!("source: {}/data\n", root.display())), "{out}");
+    }
+    for argument in ["--resolve-paths=false", "--no-path-resolution"] {
+        let out = config(&root, &[argument]);
+        assert!(out.contains("context: ./web\n") && out.contains("source: ./data\n"), "{out}");
+        // What stands in the files that they name is read all the same.
+        assert!(out.contains("A: b\n") && !out.contains(&root.display().to_string()), "{out}");
+    }
+}

@@ -190,3 +190,16 @@ fn the_hint_without_a_project_names_it() {
     let empty = tempfile::tempdir().unwrap();
     assert!(envctl(empty.path(), &["status"]).2.contains("`envctl init`"));
 }
+
+#[test]
+fn the_files_can_be_named() {
+    let folder = tempfile::Builder::new().prefix("shop-").tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("base.yaml", "name: shop\nservices: { web: { image: nginx, ports: [\"80\"] } }\n");
+    write("more.yaml", "services: { web: { ports: !override [\"8080:80\"] } }\n");
+    let (code, out, err) =
+        envctl(folder.path(), &["init", "--yes", "-f", "base.yaml", "-f", "more.yaml"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("compose: [base.yaml, more.yaml]"), "{out}");
+    assert!(!err.contains("to be changed"), "{err}");
+}

@@ -14,6 +14,9 @@ use crate::{
     model::{Attachment, Healthcheck, ServiceSpec, Test},
 };
 
+/// The driver option that names an interface.
+const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
+
 /// The body of `POST /containers/create`. An engine without a feature that the specification names is `Unsupported`.
 pub(super) fn container(spec: &ServiceSpec, version: Version) -> Result<Value> {
     let body = ContainerCreateBody {
@@ -89,6 +92,15 @@ pub(super) fn endpoint(network: &Attachment, version: Version) -> Result<Endpoin
             "it needs Docker Engine 28",
         ));
     }
+    if network.interface_name.is_some() && version < Version::GATEWAY_PRIORITY {
+        return Err(unsupported(
+            &format!("name the interface of network `{}`", network.network),
+            "`interface_name` needs Docker Engine 28",
+        ));
+    }
+    let mut driver_opts = map(&network.driver_opts);
+    driver_opts
+        .extend(network.interface_name.clone().map(|name| (INTERFACE_NAME.to_owned(), name)));
     let fixed =
         network.ipv4.is_some() || network.ipv6.is_some() || !network.link_local_ips.is_empty();
     Ok(EndpointSettings {
@@ -99,7 +111,8 @@ pub(super) fn endpoint(network: &Attachment, version: Version) -> Result<Endpoin
             link_local_ips: some(&network.link_local_ips),
         }),
         mac_address: network.mac_address.clone(),
-        driver_opts: (!network.driver_opts.is_empty()).then(|| map(&network.driver_opts)),
+        driver_opts: (!driver_opts.is_empty()).then_some(driver_opts),
+        links: some(&network.links),
         gw_priority: network.gw_priority,
         ..EndpointSettings::default()
     })

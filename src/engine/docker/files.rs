@@ -325,6 +325,7 @@ mod tests {
                 propagation: None,
                 create: false,
                 selinux: None,
+                recursive: None,
             }],
             ..ServiceSpec::default()
         };

@@ -37,6 +37,7 @@ pub(super) fn config(spec: &ServiceSpec, version: Version) -> Result<HostConfig>
         cap_add: some(&spec.cap_add),
         cap_drop: some(&spec.cap_drop),
         security_opt: some(&spec.security_opt),
+        volumes_from: some(&spec.volumes_from),
         sysctls: (!spec.sysctls.is_empty()).then(|| map(&spec.sysctls)),
         extra_hosts: some(&spec.extra_hosts),
         dns: some(&spec.dns),
@@ -210,10 +211,11 @@ fn mounts(spec: &ServiceSpec, version: Version, config: &mut HostConfig) -> Resu
                     ..bollard::models::Mount::default()
                 });
             }
-            Mount::Bind { source, target, read_only, propagation, create, selinux } => {
+            Mount::Bind { source, target, read_only, propagation, create, selinux, recursive } => {
                 let source = text(source)?;
                 // Only the short syntax makes a missing source (before API 1.42) and relabels.
                 let short = selinux.is_some() || (*create && version < Version::CREATE_MOUNTPOINT);
+                let recursion = recursion(recursive.as_deref(), target, version, short)?;
                 if short {
                     if source.contains(':') || target.contains(':') {
                         return Err(unsupported(
@@ -237,7 +239,7 @@ fn mounts(spec: &ServiceSpec, version: Version, config: &mut HostConfig) -> Resu
                     bind_options: Some(MountBindOptions {
                         propagation: propagation.as_deref().map(propagate).transpose()?,
                         create_mountpoint: create.then_some(true),
-                        ..MountBindOptions::default()
+                        ..recursion
                     }),
                     ..bollard::models::Mount::default()
                 });
@@ -279,6 +281,33 @@ fn mounts(spec: &ServiceSpec, version: Version, config: &mut HostConfig) -> Resu
     config.binds = some(&binds);
     config.tmpfs = (!tmpfs.is_empty()).then_some(tmpfs);
     Ok(())
+}
+
+/// What becomes of mounts below a bind mount's source.
+fn recursion(
+    word: Option<&str>,
+    target: &str,
+    version: Version,
+    short: bool,
+) -> Result<MountBindOptions> {
+    let mut options = MountBindOptions::default();
+    let what = || format!("bind `{target}` with `recursive: {}`", word.unwrap_or_default());
+    match word {
+        None | Some("enabled") => return Ok(options),
+        Some("disabled") => options.non_recursive = Some(true),
+        Some(_) if version < Version::MANY_NETWORKS => {
+            return Err(unsupported(&what(), "it needs Docker Engine 25"));
+        }
+        Some("writable") => options.read_only_non_recursive = Some(true),
+        Some(_) => options.read_only_force_recursive = Some(true),
+    }
+    if short {
+        return Err(unsupported(
+            &what(),
+            "it does not go together with `selinux`, nor with `create_host_path` before Docker Engine 23",
+        ));
+    }
+    Ok(options)
 }
 
 fn text(path: &Path) -> Result<&str> {

@@ -36,7 +36,9 @@ pub struct Draft {
 }
 
 /// Reads the Compose files of a folder and drafts its project file. Writes nothing.
-pub fn draft(folder: &Path, shell: &Shell) -> Result<Draft, OpsError> {
+///
+/// The files are those that are named, else those that Compose would find.
+pub fn draft(folder: &Path, named: &[PathBuf], shell: &Shell) -> Result<Draft, OpsError> {
     let path = folder.join(FILE);
     if path.symlink_metadata().is_ok() {
         return Err(OpsError::ProjectExists { path });
@@ -46,8 +48,7 @@ pub fn draft(folder: &Path, shell: &Shell) -> Result<Draft, OpsError> {
         _ => IndexMap::new(),
     };
     variables.extend(shell.0.clone());
-    let paths = compose::discover(folder, &variables)
-        .ok_or_else(|| OpsError::NoComposeFile { folder: folder.to_owned() })?;
+    let paths = compose_files(folder, named, &variables)?;
     let mut decisions = vec![];
     let credentials = credentials(&paths, &mut variables, &mut decisions)?;
     let files = load(&paths, &variables)?;
@@ -69,6 +70,35 @@ pub fn draft(folder: &Path, shell: &Shell) -> Result<Draft, OpsError> {
     let text = text::render(&name, &listed, &durable, &proxy, &credentials);
     let problems = refused(folder, &text, &paths, &files, variables);
     Ok(Draft { path, text, decisions, problems })
+}
+
+fn compose_files(
+    folder: &Path,
+    named: &[PathBuf],
+    variables: &IndexMap<String, String>,
+) -> Result<Vec<PathBuf>, OpsError> {
+    if !named.is_empty() {
+        return Ok(named.iter().map(|file| folder.join(file)).collect());
+    }
+    compose::discover(folder, variables)
+        .ok_or_else(|| OpsError::NoComposeFile { folder: folder.to_owned() })
+}
+
+/// The project that Compose files would be the app of, where no project file says so.
+pub fn bare_project(
+    folder: &Path,
+    named: &[PathBuf],
+    environment: Option<&str>,
+    shell: &Shell,
+) -> Result<Project, OpsError> {
+    let mut project = Project::of_compose_files(folder, String::new(), named, environment, shell)?;
+    let paths = compose_files(folder, named, &project.variables)?;
+    project.file.credentials = credentials(&paths, &mut project.variables, &mut vec![])?;
+    let name = name(&load(&paths, &project.variables)?.name);
+    project.variables.insert("ENVCTL_PROJECT".to_owned(), name.clone());
+    project.file.name.clone_from(&name);
+    project.names.project = name;
+    Ok(project)
 }
 
 /// Writes the draft, unless a project file came up meanwhile.
@@ -212,6 +242,7 @@ fn refused(
         environment: EnvironmentFile::default(),
         variables,
         credentials: IndexMap::new(),
+        resolve_paths: true,
     };
     let (builds, wait) = (BTreeMap::new(), Duration::ZERO);
     let source = desired::Source {

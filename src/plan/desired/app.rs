@@ -10,6 +10,7 @@ use super::{
     image,
     proxy::routes,
     service::{self, Place, Role, Service},
+    support,
 };
 use crate::{
     compose::{self, Problem},
@@ -90,12 +91,11 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
     let mut services = vec![];
     for (key, own) in files.services.iter().filter(|(key, _)| !durable.contains(key)) {
         let stack = Stack { source, names, durable };
-        let (mut template, healthcheck) = stack.template(key, own, &mut problems);
+        let (mut template, healthcheck) = stack.template(key, own, &mut problems, &mut warnings);
         let role = stack.role(key);
         if template.network_mode.is_none() {
             let proxied = routed.contains_key(key.as_str());
-            template.networks =
-                stack.attachments(key, own, proxied, &mut networks, &mut external, &mut problems);
+            template.networks = stack.attachments(key, own, proxied, &mut networks, &mut external);
         } else if routed.contains_key(key.as_str()) {
             problems.push(files.problem(
                 &["services", key, "network_mode"],
@@ -184,15 +184,17 @@ impl Stack<'_> {
         key: &str,
         own: &compose::Service,
         problems: &mut Vec<Problem>,
+        warnings: &mut Vec<String>,
     ) -> (ServiceSpec, Option<crate::model::Healthcheck>) {
         let Source { files, color, release, .. } = *self.source;
         let place = Place {
             project: files,
             key,
             volume: &|volume| self.volume(volume),
-            container: &|other| self.names.container(color, other, 1),
+            container: &|other| self.container(other),
         };
         let mut spec = service::spec(own, "", &place, problems);
+        warnings.extend(support::without_effect(own, &place).iter().map(ToString::to_string));
         for (name, value) in [
             ("ENVCTL_PROJECT", self.names.project.as_str()),
             ("ENVCTL_ENV", &self.names.environment),
@@ -209,6 +211,15 @@ impl Stack<'_> {
         }
         let healthcheck = spec.healthcheck.clone().filter(|check| check.test != Test::None);
         (spec, healthcheck)
+    }
+
+    /// The engine's name of a service's first container.
+    fn container(&self, key: &str) -> String {
+        if !self.durable.iter().any(|durable| durable == key) {
+            return self.names.container(self.source.color, key, 1);
+        }
+        let own = self.source.files.services.get(key).and_then(|own| own.container_name.clone());
+        own.unwrap_or_else(|| self.names.durable_container(key))
     }
 
     /// The engine's name of a volume.
@@ -277,7 +288,6 @@ impl Stack<'_> {
         proxied: bool,
         networks: &mut BTreeMap<String, NetworkSpec>,
         external: &mut BTreeSet<(&'static str, String)>,
-        problems: &mut Vec<Problem>,
     ) -> Vec<Attachment> {
         let Source { files, color, .. } = *self.source;
         let aliases = || {
@@ -293,12 +303,6 @@ impl Stack<'_> {
             joined.push((&default_name, &default));
         }
         for (net, attachment) in joined {
-            if attachment.interface_name.is_some() {
-                problems.push(files.problem(
-                    &["services", key, "networks", net, "interface_name"],
-                    "the engine's API 1.41 cannot name an interface",
-                ));
-            }
             let declared = files.networks.get(net);
             let name = match declared {
                 Some(declared) if declared.external => {
@@ -319,12 +323,16 @@ impl Stack<'_> {
                     name
                 }
             };
-            all.push(service::attachment(name, attachment, aliases()));
+            all.push(service::attachment(name, own, attachment, aliases()));
         }
         let durable = self.names.durable_network("default");
         if self.needs_durable(own) && all.iter().all(|attachment| attachment.network != durable) {
             external.insert(("network", durable.clone()));
-            all.push(Attachment { network: durable, ..Attachment::default() });
+            all.push(Attachment {
+                network: durable,
+                links: service::links(own),
+                ..Attachment::default()
+            });
         }
         for attachment in &mut all {
             // The durable layer's network is shared by both colors: a name of the app there would reach either.

@@ -10,6 +10,7 @@ use super::{
     app::{has_own_name, layer_labels, network, volume},
     image,
     service::{self, Place, Role, Service},
+    support,
 };
 use crate::{
     compose::{self, Problem},
@@ -47,6 +48,7 @@ pub fn durable(
 ) -> Result<Durable, Vec<Problem>> {
     let names = &project.names;
     let mut problems = vec![];
+    let mut warnings: Vec<String> = files.warnings.iter().map(ToString::to_string).collect();
     let mut networks = BTreeMap::new();
     let mut volumes = BTreeMap::new();
     let mut external = BTreeSet::new();
@@ -68,6 +70,7 @@ pub fn durable(
         }
         let place = Place { project: files, key, volume: &volume_name, container: &container };
         let mut spec: ServiceSpec = service::spec(own, "", &place, &mut problems);
+        warnings.extend(support::without_effect(own, &place).iter().map(ToString::to_string));
         if spec.healthcheck.is_none() {
             spec.healthcheck = healthcheck(own);
         }
@@ -100,6 +103,9 @@ pub fn durable(
                 );
                 volumes.insert(source.clone(), spec);
             }
+        }
+        if only.is_some() {
+            apart(key, own, files, &chosen, &mut problems);
         }
         if spec.network_mode.is_none() {
             let mut joined = service::by_priority(own);
@@ -136,7 +142,7 @@ pub fn durable(
                     let own = own.networks.values().flat_map(|attachment| &attachment.aliases);
                     aliases.extend(own.cloned());
                 }
-                let attachment: Attachment = service::attachment(name, attachment, aliases);
+                let attachment: Attachment = service::attachment(name, own, attachment, aliases);
                 spec.networks.push(attachment);
             }
         }
@@ -167,8 +173,42 @@ pub fn durable(
         volumes: volumes.into_values().collect(),
         external: external.into_iter().collect(),
         services,
-        warnings: files.warnings.iter().map(ToString::to_string).collect(),
+        warnings,
     })
+}
+
+/// What a service cannot keep once it is split out of the app's files.
+fn apart(
+    key: &str,
+    own: &compose::Service,
+    files: &compose::Project,
+    chosen: &dyn Fn(&str) -> bool,
+    problems: &mut Vec<Problem>,
+) {
+    for (net, attachment) in &own.networks {
+        if attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some() {
+            problems.push(files.problem(
+                &["services", key, "networks", net],
+                "a durable service has no fixed address: the durable layer has a network of its own, \
+                 where it is found by its name",
+            ));
+        }
+    }
+    let modes = [("network_mode", &own.network_mode), ("ipc", &own.ipc), ("pid", &own.pid)];
+    let shared = modes
+        .into_iter()
+        .filter_map(|(name, mode)| Some((name, mode.as_deref()?.strip_prefix("service:")?)));
+    let mounted = own
+        .volumes_from
+        .iter()
+        .filter(|from| !from.starts_with("container:"))
+        .map(|from| ("volumes_from", from.split(':').next().unwrap_or_default()));
+    for (name, other) in shared.chain(mounted).filter(|(_, other)| !chosen(other)) {
+        problems.push(files.problem(
+            &["services", key, name],
+            format!("a durable service cannot need `{other}`, which comes and goes with a color"),
+        ));
+    }
 }
 
 /// What is asked of a known database whose file says nothing: whether its real server answers.

@@ -88,6 +88,9 @@ pub(super) fn job(
 ) -> ImageJob {
     let platform = service.platform.clone();
     let never = service.pull_policy.as_deref() == Some("never");
+    // `daily` and the like ask the registry at each deployment: it answers at once where nothing is newer.
+    let refresh =
+        !matches!(service.pull_policy.as_deref(), None | Some("missing" | "build" | "never"));
     let Some((spec, hash)) = build else {
         let reference = service.image.clone().unwrap_or_default();
         return ImageJob {
@@ -95,6 +98,7 @@ pub(super) fn job(
             pull: (!never).then_some(reference),
             build: None,
             platform,
+            refresh,
         };
     };
     let short = &hash[..12.min(hash.len())];
@@ -115,7 +119,7 @@ pub(super) fn job(
         Some("build" | "never") => None,
         _ => service.image.clone(),
     };
-    ImageJob { tag, pull, build: Some(spec), platform }
+    ImageJob { tag, refresh: refresh && pull.is_some(), pull, build: Some(spec), platform }
 }
 
 /// Name and tag of a reference; a digest is dropped.

@@ -1,12 +1,17 @@
 //! What shall be on the engine: Compose files and the project file, in the engine's terms.
 
 mod app;
+mod colors;
 mod durable;
 mod image;
+mod limits;
+mod mount;
 mod proxy;
 mod service;
+mod support;
 
 pub use app::{App, Source, app};
+pub use colors::{fixed_addresses, shared_addresses};
 pub use durable::{Durable, durable};
 pub use image::builds;
 pub use proxy::{Proxy, listeners, proxy, routes};

@@ -6,12 +6,17 @@ use std::{
     time::Duration,
 };
 
-use super::image::hosts;
+use super::{
+    image::hosts,
+    limits::{gpus, resources},
+    mount::{file, mount},
+    support,
+};
 use crate::{
-    compose::{self, HealthTest, MountKind, Problem},
+    compose::{self, HealthTest, Problem},
     model::{
-        Attachment, Blkio, Container, Device, FileSpec, Gpu, Healthcheck, Logging, Mount, Publish,
-        Resources, Restart, ServiceSpec, Test, Ulimit, labels,
+        Attachment, Container, Device, Healthcheck, Logging, Mount, Publish, Restart, ServiceSpec,
+        Test, Ulimit, labels,
     },
     plan::ImageJob,
 };
@@ -69,8 +74,10 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
-        self.project.problem(&["services", self.key, key], message)
+    /// A problem at a key of the service.
+    pub fn problem(&self, keys: &[&str], message: impl Into<String>) -> Problem {
+        let path: Vec<&str> = ["services", self.key].iter().chain(keys).copied().collect();
+        self.project.problem(&path, message)
     }
 }
 
@@ -81,11 +88,15 @@ pub(super) fn spec(
     place: &Place<'_>,
     problems: &mut Vec<Problem>,
 ) -> ServiceSpec {
-    refuse(service, place, problems);
+    support::refuse(service, place, problems);
     let healthcheck = service.healthcheck.as_ref().map(healthcheck);
     let deploy = service.deploy.as_ref();
-    let mut mounts: Vec<Mount> =
-        service.volumes.iter().filter_map(|own| mount(own, place, problems)).collect();
+    let mut mounts: Vec<Mount> = service
+        .volumes
+        .iter()
+        .enumerate()
+        .filter_map(|(index, own)| mount(index, own, place, problems))
+        .collect();
     mounts.extend(service.tmpfs.iter().map(|text| {
         let (target, options) =
             text.split_once(':').map_or((text.as_str(), None), |(t, o)| (t, Some(o.to_owned())));
@@ -96,16 +107,10 @@ pub(super) fn spec(
         ("secrets", &service.secrets, &place.project.secrets, "/run/secrets"),
         ("configs", &service.configs, &place.project.configs, ""),
     ] {
-        for own in list {
-            file(
-                own,
-                objects.get(&own.source),
-                folder,
-                key,
-                place,
-                (&mut mounts, &mut files),
-                problems,
-            );
+        for (index, own) in list.iter().enumerate() {
+            let Some(object) = objects.get(&own.source) else { continue };
+            let at = [key, &index.to_string()];
+            file(own, object, (folder, &at), place, (&mut mounts, &mut files), problems);
         }
     }
     ServiceSpec {
@@ -122,6 +127,7 @@ pub(super) fn spec(
         annotations: service.annotations.clone().into_iter().collect(),
         network_mode: service.network_mode.as_ref().map(|mode| namespace(mode, place)),
         mounts,
+        volumes_from: service.volumes_from.iter().map(|from| volumes_from(from, place)).collect(),
         expose: expose(service),
         files,
         healthcheck,
@@ -150,6 +156,7 @@ pub(super) fn spec(
         devices: service
             .devices
             .iter()
+            .filter(|device| !is_cdi(device))
             .map(|device| Device {
                 source: device.source.clone(),
                 target: device.target.clone().unwrap_or_else(|| device.source.clone()),
@@ -179,47 +186,6 @@ pub(super) fn spec(
         }),
         resources: resources(service, deploy),
         ..ServiceSpec::default()
-    }
-}
-
-/// What envctl does not do yet or on purpose: refused with its place, never skipped.
-fn refuse(service: &compose::Service, place: &Place<'_>, problems: &mut Vec<Problem>) {
-    let refused = [
-        (
-            "volumes_from",
-            !service.volumes_from.is_empty(),
-            "name the volumes under `volumes` instead",
-        ),
-        (
-            "links",
-            !service.links.is_empty(),
-            "services find each other by name; use `networks.NAME.aliases`",
-        ),
-        ("external_links", !service.external_links.is_empty(), "use an external network instead"),
-        (
-            "post_start",
-            !service.post_start.is_empty(),
-            "use `hooks` of envctl.yaml or the image's entrypoint",
-        ),
-        (
-            "pre_start",
-            !service.pre_start.is_empty(),
-            "use `hooks` of envctl.yaml or the image's entrypoint",
-        ),
-        (
-            "pre_stop",
-            !service.pre_stop.is_empty(),
-            "use `stop_signal` and handle it in the service",
-        ),
-    ];
-    for (key, present, instead) in refused {
-        if present {
-            problems
-                .push(place.problem(key, format!("envctl does not support `{key}`: {instead}")));
-        }
-    }
-    if service.image.is_none() && service.build.is_none() {
-        problems.push(place.problem("image", "neither `image` nor `build` says what to run"));
     }
 }
 
@@ -270,11 +236,23 @@ fn restart(service: &compose::Service) -> Restart {
     }
 }
 
+/// Whether a device is named as the Container Device Interface does it, `vendor.com/class=name`.
+pub(super) fn is_cdi(device: &compose::Device) -> bool {
+    !device.source.starts_with('/') && device.source.contains('/') && device.source.contains('=')
+}
+
 fn expose(service: &compose::Service) -> Vec<String> {
-    let own = service
-        .expose
-        .iter()
-        .map(|port| if port.contains('/') { port.clone() } else { format!("{port}/tcp") });
+    let own = service.expose.iter().flat_map(|entry| {
+        let (ports, protocol) = entry.split_once('/').unwrap_or((entry, "tcp"));
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        match (first.parse::<u16>(), last.parse::<u16>()) {
+            (Ok(first), Ok(last)) => {
+                (first..=last).map(|port| format!("{port}/{protocol}")).collect()
+            }
+            // The engine says what is wrong with it.
+            _ => vec![format!("{ports}/{protocol}")],
+        }
+    });
     let published = service.ports.iter().map(|port| format!("{}/{}", port.target, protocol(port)));
     let mut all: Vec<String> = own.chain(published).collect();
     all.sort();
@@ -294,187 +272,26 @@ fn namespace(mode: &str, place: &Place<'_>) -> String {
     }
 }
 
-fn mount(own: &compose::Mount, place: &Place<'_>, problems: &mut Vec<Problem>) -> Option<Mount> {
-    let target = own.target.clone();
-    let read_only = own.read_only;
-    match own.kind {
-        MountKind::Volume => {
-            let options = own.volume.clone().unwrap_or_default();
-            Some(Mount::Volume {
-                source: own.source.as_deref().map(|key| (place.volume)(key)),
-                target,
-                read_only,
-                nocopy: options.nocopy,
-                subpath: options.subpath,
-            })
-        }
-        MountKind::Bind => {
-            let options = own.bind.clone().unwrap_or_default();
-            Some(Mount::Bind {
-                source: own.source.clone().unwrap_or_default().into(),
-                target,
-                read_only,
-                propagation: options.propagation,
-                create: own.creates_host_path(),
-                selinux: options.selinux,
-            })
-        }
-        MountKind::Tmpfs => {
-            let options = own.tmpfs.clone().unwrap_or_default();
-            Some(Mount::Tmpfs {
-                target,
-                size: options.size.map(|size| size.0),
-                mode: options.mode,
-                options: None,
-            })
-        }
-        MountKind::Cluster | MountKind::Npipe | MountKind::Image => {
-            problems.push(place.problem(
-                "volumes",
-                format!("envctl does not support the mount type of `{target}`: volume, bind and tmpfs it does"),
-            ));
-            None
-        }
+/// `SERVICE[:ro]` becomes the container of that service, `container:NAME[:ro]` stands for itself.
+fn volumes_from(from: &str, place: &Place<'_>) -> String {
+    if let Some(name) = from.strip_prefix("container:") {
+        return name.to_owned();
+    }
+    match from.split_once(':') {
+        Some((service, mode)) => format!("{}:{mode}", (place.container)(service)),
+        None => (place.container)(from),
     }
 }
 
-fn file(
-    own: &compose::FileMount,
-    object: Option<&compose::FileObject>,
-    folder: &str,
-    key: &str,
-    place: &Place<'_>,
-    (mounts, files): (&mut Vec<Mount>, &mut Vec<FileSpec>),
-    problems: &mut Vec<Problem>,
-) {
-    let Some(object) = object else { return };
-    let name = own.target.clone().unwrap_or_else(|| {
-        if folder.is_empty() { format!("/{}", own.source) } else { own.source.clone() }
-    });
-    let path = if name.starts_with('/') { name } else { format!("{folder}/{name}") };
-    if object.external {
-        problems.push(place.problem(
-            key,
-            format!(
-                "`{}` is external, which only Swarm has: give it a `file` or an `environment`",
-                own.source
-            ),
-        ));
-        return;
-    }
-    let content = match (&object.content, &object.value) {
-        (Some(content), _) => content.clone(),
-        (None, Some(value)) => value.0.clone(),
-        (None, None) => {
-            match &object.file {
-                Some(source) => mounts.push(Mount::Bind {
-                    source: source.into(),
-                    target: path,
-                    read_only: true,
-                    propagation: None,
-                    create: false,
-                    selinux: None,
-                }),
-                None => problems.push(place.problem(
-                    key,
-                    format!(
-                        "`{}` takes its value from the variable `{}`, which is not set",
-                        own.source,
-                        object.environment.as_deref().unwrap_or("?")
-                    ),
-                )),
-            }
-            return;
-        }
-    };
-    let id = |text: &Option<String>| text.as_deref().and_then(|id| id.parse().ok()).unwrap_or(0);
-    files.push(FileSpec {
-        path,
-        content: content.into_bytes(),
-        mode: own.mode.map_or(0o444, |mode| mode.0),
-        uid: id(&own.uid),
-        gid: id(&own.gid),
-    });
-}
-
-fn gpus(service: &compose::Service) -> Vec<Gpu> {
-    let reserved = service
-        .deploy
-        .as_ref()
-        .and_then(|deploy| deploy.resources.reservations.as_ref())
-        .map(|reservations| reservations.devices.as_slice())
-        .unwrap_or_default();
-    let gpu = |request: &compose::DeviceRequest, implied: &[&str]| Gpu {
-        driver: request.driver.clone(),
-        count: request
-            .count
-            .map(|count| count.0)
-            .or_else(|| request.device_ids.is_empty().then_some(-1)),
-        device_ids: request.device_ids.clone(),
-        capabilities: if request.capabilities.is_empty() {
-            implied.iter().map(|&word| word.to_owned()).collect()
-        } else {
-            request.capabilities.clone()
-        },
-        options: request.options.clone().into_iter().collect(),
-    };
-    let own = service.gpus.iter().map(|request| gpu(request, &["gpu"]));
-    own.chain(reserved.iter().map(|request| gpu(request, &[]))).collect()
-}
-
-/// `deploy.resources` and the older keys; the former win, as with Compose.
-fn resources(service: &compose::Service, deploy: Option<&compose::Deploy>) -> Resources {
-    let limits = deploy.and_then(|deploy| deploy.resources.limits.as_ref());
-    let reserved = deploy.and_then(|deploy| deploy.resources.reservations.as_ref());
-    #[expect(clippy::cast_possible_truncation, reason = "a number of processors is small")]
-    let nano = |cpus: f64| (cpus * 1e9).round() as i64;
-    #[expect(clippy::cast_possible_truncation, reason = "a percentage is small")]
-    let percent = |share: f64| share.round() as i64;
-    Resources {
-        memory: limits.and_then(|limits| limits.memory).or(service.mem_limit).map(|size| size.0),
-        memory_reservation: reserved
-            .and_then(|reserved| reserved.memory)
-            .or(service.mem_reservation)
-            .map(|size| size.0),
-        memory_swap: service.memswap_limit.map(|size| size.0),
-        memory_swappiness: service.mem_swappiness.map(|size| size.0),
-        kernel_memory: None,
-        oom_kill_disable: service.oom_kill_disable.then_some(true),
-        oom_score_adj: service.oom_score_adj,
-        pids: limits.and_then(|limits| limits.pids).or(service.pids_limit),
-        nano_cpus: limits.and_then(|limits| limits.cpus).or(service.cpus).map(nano),
-        cpu_shares: service.cpu_shares,
-        cpu_quota: service.cpu_quota,
-        cpu_period: service.cpu_period,
-        cpu_realtime_period: service.cpu_rt_period,
-        cpu_realtime_runtime: service.cpu_rt_runtime,
-        cpuset: service.cpuset.clone(),
-        cpu_count: service.cpu_count,
-        cpu_percent: service.cpu_percent.map(percent),
-        blkio: service.blkio_config.as_ref().map(blkio).unwrap_or_default(),
-    }
-}
-
-fn blkio(own: &compose::BlkioConfig) -> Blkio {
-    let rates = |list: &[compose::ThrottleDevice]| {
-        list.iter().map(|d| (d.path.clone(), d.rate.0)).collect()
-    };
-    Blkio {
-        weight: own.weight,
-        weight_device: own
-            .weight_device
-            .iter()
-            .map(|device| (device.path.clone(), device.weight))
-            .collect(),
-        read_bps: rates(&own.device_read_bps),
-        write_bps: rates(&own.device_write_bps),
-        read_iops: rates(&own.device_read_iops),
-        write_iops: rates(&own.device_write_iops),
-    }
+/// The further names that a service gives to others, for itself alone.
+pub(super) fn links(service: &compose::Service) -> Vec<String> {
+    let all = service.links.iter().chain(&service.external_links);
+    all.filter(|link| link.contains(':')).cloned().collect()
 }
 
 pub(super) fn attachment(
     network: String,
+    service: &compose::Service,
     own: &compose::NetworkAttachment,
     aliases: Vec<String>,
 ) -> Attachment {
@@ -489,6 +306,8 @@ pub(super) fn attachment(
         mac_address: own.mac_address.clone(),
         driver_opts: own.driver_opts.clone().into_iter().collect(),
         gw_priority: own.gw_priority,
+        links: links(service),
+        interface_name: own.interface_name.clone(),
     }
 }
 

@@ -98,14 +98,14 @@ fn what_envctl_does_not_support_is_refused_with_the_way_out() {
     let stage = Stage::app_only(
         r#"
 services:
-  web: { image: a, links: [db] }
+  web: { image: a, pre_stop: [{ command: "true" }], cpu_count: 2 }
   db: { image: a, post_start: [{ command: "true" }] }
-  none: { image: a, ports: ["80"], networks: { default: { interface_name: eth7 } } }
+  none: { image: a, ports: ["80"] }
 "#,
     );
     let problems = stage.try_app(Color::Blue, "r1").unwrap_err();
     assert_eq!(problems.len(), 4, "{problems:?}");
-    assert!(problems.iter().any(|text| text.contains("`links`") && text.contains("aliases")));
+    assert!(problems.iter().any(|text| text.contains("only Windows") && text.contains("`cpus`")));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{cell::OnceCell, collections::BTreeMap, fs, path::PathBuf, time::Durati
 use super::world::World;
 use crate::{
     compose,
-    config::{Project, Shell},
+    config::{ConfigError, Project, Shell},
     model::{Color, Names, labels},
     plan::{
         self, Conflict, Deploy, Difference, ImageJob, Plan, Switch,
@@ -50,9 +50,19 @@ impl Stage {
         &self.project.names
     }
 
-    /// The stack of a color, or all that is wrong with it.
+    /// The messages alone of what is wrong with a color's stack.
     pub fn try_app(&self, color: Color, release: &str) -> Result<App, Vec<String>> {
-        let files = self.project.load_app(color, release).unwrap();
+        self.stack(color, release)
+            .map_err(|problems| problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    /// The stack of a color, or all that is wrong with it.
+    pub fn stack(&self, color: Color, release: &str) -> Result<App, Vec<compose::Problem>> {
+        let files = match self.project.load_app(color, release) {
+            Ok(files) => files,
+            Err(ConfigError::Problems(problems)) => return Err(problems.0),
+            Err(other) => panic!("{other}"),
+        };
         let builds = builds(&files);
         desired::app(&desired::Source {
             project: &self.project,
@@ -64,7 +74,6 @@ impl Stage {
             builds: &builds,
             wait: WAIT,
         })
-        .map_err(|problems| problems.into_iter().map(|problem| problem.message).collect())
     }
 
     pub fn app(&self, color: Color, release: &str) -> App {
@@ -78,10 +87,11 @@ impl Stage {
     }
 
     pub fn durable(&self) -> &Durable {
-        self.durable.get_or_init(|| self.load_durable())
+        self.durable.get_or_init(|| self.try_durable().unwrap())
     }
 
-    fn load_durable(&self) -> Durable {
+    /// The durable layer, or all that is wrong with it.
+    pub fn try_durable(&self) -> Result<Durable, Vec<compose::Problem>> {
         let split = &self.project.file.durable.services;
         let own = self.project.load_durable().unwrap();
         let (files, paths, only): (_, Vec<PathBuf>, Option<&[String]>) = match own {
@@ -93,7 +103,7 @@ impl Stage {
             ),
         };
         let builds = builds(&files);
-        desired::durable(&self.project, (&files, &paths), only, &builds, WAIT).unwrap()
+        desired::durable(&self.project, (&files, &paths), only, &builds, WAIT)
     }
 
     pub fn deploy(&self, world: &World, color: Color, release: &str) -> Result<Plan, Conflict> {
@@ -104,9 +114,8 @@ impl Stage {
         let proxy = self.proxy();
         let image = ImageJob {
             tag: "envctl-proxy:1".to_owned(),
-            pull: None,
             build: Some(crate::model::BuildSpec::default()),
-            platform: None,
+            ..ImageJob::default()
         };
         let current = plan::proxy_is_current(proxy, &world.observed);
         plan::deploy(&Deploy {

@@ -188,7 +188,7 @@ async fn credentials_and_secret_files_are_blotted_out() {
 
     engine.unbuildable("shop/api", "`--pass hunter2` is no flag");
     let build = BuildSpec { tag: "shop/api:1".into(), ..BuildSpec::default() };
-    let job = ImageJob { tag: "shop/api:1".into(), pull: None, build: Some(build), platform: None };
+    let job = ImageJob { tag: "shop/api:1".into(), build: Some(build), ..ImageJob::default() };
     let mut plan = Plan::default();
     plan.push([], Action::GetImage(Box::new(job)), "build image shop/api:1", "");
     let failure = run_with(&engine, &Told::default(), &plan, &["hunter2"]).await.unwrap_err();

@@ -46,7 +46,7 @@ async fn images_are_had_three_at_a_time() {
     let mut plan = Plan::default();
     for tag in ["a", "b", "c", "d", "e", "f", "g"] {
         engine.pullable(tag);
-        let job = ImageJob { tag: tag.into(), pull: Some(tag.into()), build: None, platform: None };
+        let job = ImageJob { tag: tag.into(), pull: Some(tag.into()), ..ImageJob::default() };
         plan.push([], Action::GetImage(Box::new(job)), tag, "");
     }
     engine.slow("pull", SECOND);
@@ -66,8 +66,12 @@ async fn an_image_that_cannot_be_pulled_is_built_where_it_can_be() {
             tag: "mine:1".into(),
             ..crate::model::BuildSpec::default()
         });
-        let job =
-            ImageJob { tag: "mine:1".into(), pull: pull.map(str::to_owned), build, platform: None };
+        let job = ImageJob {
+            tag: "mine:1".into(),
+            pull: pull.map(str::to_owned),
+            build,
+            ..ImageJob::default()
+        };
         plan.push([], Action::GetImage(Box::new(job)), "image", "");
         plan
     };

@@ -19,8 +19,7 @@ pub fn plan() -> Plan {
     let name = "shop-ci-green-api-1".to_owned();
     let network = Action::CreateNetwork(Box::default());
     let network = plan.push([], network, "create network shop-ci-green-network", "not found");
-    let job =
-        ImageJob { tag: "shop/api:3f2c1".to_owned(), pull: None, build: None, platform: None };
+    let job = ImageJob { tag: "shop/api:3f2c1".to_owned(), ..ImageJob::default() };
     let image = Action::GetImage(Box::new(job));
     let image = plan.push([], image, "get image shop/api:3f2c1", "not on the engine");
     let spec = ServiceSpec { name: name.clone(), ..ServiceSpec::default() };

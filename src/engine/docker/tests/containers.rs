@@ -148,6 +148,7 @@ async fn real_engine_names_what_is_missing() {
             propagation: None,
             create: false,
             selinux: None,
+            recursive: None,
         }];
         let error = s.docker.create(&spec).await.unwrap_err();
         assert!(

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{LIMIT, sandbox};
 use crate::{
     engine::Engine as _,
-    model::{Healthcheck, Logging, Mount, Restart, State, Test, Ulimit, VolumeSpec},
+    model::{
+        Attachment, Device, Gpu, Healthcheck, Logging, Mount, NetworkSpec, Restart, State, Test,
+        Ulimit, VolumeSpec,
+    },
 };
 
 #[tokio::test]
@@ -50,6 +53,28 @@ async fn real_engine_makes_a_container_with_all_its_options() {
         spec.resources.memory = Some(64 << 20);
         spec.resources.nano_cpus = Some(500_000_000);
         spec.resources.pids = Some(100);
+        spec.annotations = BTreeMap::new();
+        spec.dns_opt = vec!["ndots:1".into()];
+        spec.device_cgroup_rules = vec!["c 1:3 r".into()];
+        spec.devices = vec![Device {
+            source: "/dev/null".into(),
+            target: "/dev/other".into(),
+            permissions: "r".into(),
+        }];
+        spec.ipc = Some("private".into());
+        spec.cgroup = Some("private".into());
+        spec.cgroup_parent = Some("/envctl-test".into());
+        spec.runtime = Some("runc".into());
+        spec.tty = true;
+        spec.stdin_open = true;
+        spec.stop_signal = Some("SIGINT".into());
+        spec.resources.memory_reservation = Some(32 << 20);
+        spec.resources.memory_swap = Some(128 << 20);
+        spec.resources.memory_swappiness = Some(10);
+        spec.resources.oom_kill_disable = Some(true);
+        spec.resources.oom_score_adj = Some(100);
+        spec.resources.cpu_shares = Some(512);
+        spec.resources.cpuset = Some("0".into());
         spec.mac_address = Some("02:42:ac:11:00:99".into());
         spec.mounts = vec![
             Mount::Volume {
@@ -66,6 +91,7 @@ async fn real_engine_makes_a_container_with_all_its_options() {
                 propagation: Some("rprivate".into()),
                 create: false,
                 selinux: None,
+                recursive: None,
             },
             Mount::Bind {
                 source: folder.path().join("made"),
@@ -74,6 +100,7 @@ async fn real_engine_makes_a_container_with_all_its_options() {
                 propagation: None,
                 create: true,
                 selinux: None,
+                recursive: None,
             },
             Mount::Tmpfs {
                 target: "/tmp".into(),
@@ -109,6 +136,30 @@ async fn real_engine_makes_a_container_with_all_its_options() {
             (&config["WorkingDir"], "/work".into()),
             (&config["StopTimeout"], 1.into()),
             (&config["MacAddress"], "02:42:ac:11:00:99".into()),
+            (&config["StopSignal"], "SIGINT".into()),
+            (&config["Tty"], true.into()),
+            (&config["OpenStdin"], true.into()),
+            (&host["Annotations"], serde_json::Value::Null),
+            (&host["DnsOptions"], serde_json::json!(["ndots:1"])),
+            (&host["DnsSearch"], serde_json::json!(["example.org"])),
+            (&host["DeviceCgroupRules"], serde_json::json!(["c 1:3 r"])),
+            (&host["Devices"][0]["PathInContainer"], "/dev/other".into()),
+            (&host["Devices"][0]["CgroupPermissions"], "r".into()),
+            (&host["IpcMode"], "private".into()),
+            (&host["CgroupnsMode"], "private".into()),
+            (&host["CgroupParent"], "/envctl-test".into()),
+            (&host["Runtime"], "runc".into()),
+            (&host["SecurityOpt"], serde_json::json!(["no-new-privileges:true"])),
+            (&host["CapAdd"], serde_json::json!(["NET_BIND_SERVICE"])),
+            (&host["MemoryReservation"], (32 << 20).into()),
+            (&host["MemorySwap"], (128 << 20).into()),
+            (&host["MemorySwappiness"], 10.into()),
+            (&host["OomKillDisable"], true.into()),
+            (&host["OomScoreAdj"], 100.into()),
+            (&host["CpuShares"], 512.into()),
+            (&host["CpusetCpus"], "0".into()),
+            (&host["Tmpfs"]["/run"], "uid=1000,size=1048576".into()),
+            (&host["LogConfig"]["Type"], "json-file".into()),
             (&host["Init"], true.into()),
             (&host["ReadonlyRootfs"], true.into()),
             (&host["CapDrop"], serde_json::json!(["ALL"])),
@@ -138,6 +189,90 @@ async fn real_engine_makes_a_container_with_all_its_options() {
         assert!(container.volumes.contains(&volume.name));
         assert_eq!(container.label(super::LABEL), Some(s.id.as_str()));
         assert_eq!(observed.volume(&volume.name).unwrap().labels, s.labels());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn real_engine_keeps_what_it_is_asked_for_before_a_start() {
+    sandbox(async |s| {
+        let mut source = s.spec("source", "idles");
+        source.mounts = vec![Mount::Volume {
+            source: None,
+            target: "/t".into(),
+            read_only: false,
+            nocopy: false,
+            subpath: None,
+        }];
+        s.docker.create(&source).await.unwrap();
+        let mut spec = s.spec("kept", "idles");
+        spec.volumes_from = vec![format!("{}:ro", source.name)];
+        spec.privileged = true;
+        spec.pid = Some("host".into());
+        spec.uts = Some("host".into());
+        spec.userns = Some("host".into());
+        spec.isolation = Some("default".into());
+        spec.resources.cpu_period = Some(20_000);
+        spec.resources.cpu_quota = Some(10_000);
+        spec.resources.blkio.weight = Some(300);
+        spec.resources.blkio.weight_device = vec![("/dev/null".into(), 200)];
+        spec.resources.blkio.read_bps = vec![("/dev/null".into(), 1 << 20)];
+        spec.gpus =
+            vec![Gpu { count: Some(-1), capabilities: vec!["gpu".into()], ..Gpu::default() }];
+        spec.mounts = vec![Mount::Bind {
+            source: "/".into(),
+            target: "/host".into(),
+            read_only: true,
+            propagation: None,
+            create: false,
+            selinux: None,
+            recursive: Some("disabled".into()),
+        }];
+        s.docker.create(&spec).await.unwrap();
+        let raw = s.raw(&spec.name).await;
+        let host = &raw["HostConfig"];
+        for (found, expected) in [
+            (&host["VolumesFrom"][0], spec.volumes_from[0].clone().into()),
+            (&host["Privileged"], true.into()),
+            (&host["PidMode"], "host".into()),
+            (&host["UTSMode"], "host".into()),
+            (&host["UsernsMode"], "host".into()),
+            (&host["Isolation"], "default".into()),
+            (&host["CpuPeriod"], 20_000.into()),
+            (&host["CpuQuota"], 10_000.into()),
+            (&host["DeviceRequests"][0]["Count"], (-1).into()),
+            (&host["DeviceRequests"][0]["Capabilities"], serde_json::json!([["gpu"]])),
+            (&host["Mounts"][0]["BindOptions"]["NonRecursive"], true.into()),
+        ] {
+            assert_eq!(*found, expected, "{host}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn real_engine_answers_by_the_further_names_of_a_link() {
+    sandbox(async |s| {
+        let network =
+            NetworkSpec { name: s.name("net"), labels: s.labels(), ..NetworkSpec::default() };
+        s.docker.create_network(&network).await.unwrap();
+        let on = |aliases: &[&str], links: &[&str]| Attachment {
+            network: network.name.clone(),
+            aliases: aliases.iter().map(|&name| name.to_owned()).collect(),
+            links: links.iter().map(|&link| link.to_owned()).collect(),
+            ..Attachment::default()
+        };
+        let mut db = s.spec("db", "idles");
+        db.networks = vec![on(&["db"], &[])];
+        s.docker.create(&db).await.unwrap();
+        s.docker.start(&db.name).await.unwrap();
+        for (name, links, code) in [("stranger", &[][..], 4), ("web", &["db:mysql"], 0)] {
+            let mut web = s.spec(name, "looks_a_name_up");
+            web.networks = vec![on(&[name], links)];
+            s.docker.create(&web).await.unwrap();
+            s.docker.start(&web.name).await.unwrap();
+            assert_eq!(s.docker.wait(&web.name).await.unwrap(), code, "{name}");
+        }
     })
     .await;
 }

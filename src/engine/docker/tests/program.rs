@@ -100,6 +100,16 @@ fn eats_memory() {
     }
 }
 
+/// Ends well when the name `mysql` is known.
+#[test]
+#[ignore = "runs inside a container"]
+fn looks_a_name_up() {
+    if inside() {
+        let found = std::net::ToSocketAddrs::to_socket_addrs(&("mysql", 1)).is_ok();
+        end(if found { 0 } else { 4 });
+    }
+}
+
 #[test]
 #[ignore = "runs inside a container"]
 fn lists_the_root() {
