@@ -18,7 +18,7 @@ use crate::{
         Engine,
         docker::{Address, Docker},
     },
-    ops::{self, OpsError, Session},
+    ops::{self, Journal, OpsError, Session},
     run::Reporter,
     ui::{Options, Terminals, Ui},
 };
@@ -132,6 +132,7 @@ impl Context {
             wait: waits.map_or(Duration::from_secs(300), |waits| waits.wait_timeout),
             executable: std::env::current_exe().unwrap_or_default(),
             host,
+            journal: Journal::default(),
         }
     }
 

@@ -47,6 +47,8 @@ impl CliError {
             | OpsError::NoDurableLayer
             | OpsError::ProjectExists { .. }
             | OpsError::NoComposeFile { .. }
+            | OpsError::NeverServed { .. }
+            | OpsError::LiveAlready { .. }
             | OpsError::NoService { .. } => Exit::Usage,
             OpsError::Engine(error) => engine(error),
             OpsError::Proxy(error) => talk(error),
@@ -65,7 +67,12 @@ impl CliError {
             | OpsError::NotOurs { .. }
             | OpsError::NothingLive
             | OpsError::NothingToRollBack { .. }
-            | OpsError::NeverServed { .. }
+            | OpsError::Failures { .. }
+            | OpsError::NotKept { .. }
+            | OpsError::ImagesGone { .. }
+            | OpsError::OtherPorts { .. }
+            | OpsError::OtherColor { .. }
+            | OpsError::CredentialsMissing { .. }
             | OpsError::LockLost
             | OpsError::CredentialsLost { .. }
             | OpsError::State { .. }
@@ -126,8 +133,19 @@ impl CliError {
                     "`--lock-wait 10m` waits longer; a holder that died is taken over by itself{job}"
                 )]
             }
-            OpsError::NothingToRollBack { .. } => {
+            OpsError::NothingToRollBack { .. } | OpsError::OtherColor { .. } => {
                 one("deploy the revision you want back: `git checkout …`, `envctl up`")
+            }
+            OpsError::NotKept { revision, .. }
+            | OpsError::ImagesGone { revision, .. }
+            | OpsError::OtherPorts { revision, .. } => {
+                let revision = revision.as_deref().unwrap_or("REVISION");
+                vec![format!(
+                    "nothing was touched; deploy it anew: `git checkout {revision}`, `envctl up`"
+                )]
+            }
+            OpsError::CredentialsMissing { .. } => {
+                one("nothing was touched; set the variables, or put the credentials file back")
             }
             OpsError::ProjectExists { .. } => one(
                 "it is never overwritten: edit it (docs/project-file.md has every key), or move it away first",
@@ -135,13 +153,16 @@ impl CliError {
             OpsError::NoComposeFile { .. } => one(
                 "a compose.yaml is looked for, and what COMPOSE_FILE names; `-C FOLDER` looks elsewhere",
             ),
-            OpsError::NeverServed { color } => {
-                vec![format!("`envctl test {color}` and `envctl switch {color}` go on to it")]
-            }
+            OpsError::NeverServed { .. } => one(
+                "`envctl history` lists the releases; one that stands is switched to: `envctl switch COLOR`",
+            ),
             OpsError::CredentialsLost { file, .. } => vec![format!(
                 "put the file `{}` back (from the checkout that made it, or from your secrets), or set the variables; to start with an empty database: `envctl durable down --volumes` first",
                 file.display()
             )],
+            OpsError::Failures { .. } => {
+                one("all else is done; running the command again tries what is left")
+            }
             OpsError::NothingLive => one("`envctl up` brings everything up"),
             OpsError::Interrupted => {
                 one("what was done stands; running the command again goes on from here")

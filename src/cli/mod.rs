@@ -70,8 +70,12 @@ fn run(cli: &Cli, shell: Shell) -> Exit {
         }
     };
     let exit = runtime.block_on(async {
-        signals::watch(&context.cancel, cli.command.changes(), dispatch(&context, &cli.command))
-            .await
+        signals::watch(
+            &context.cancel,
+            cli.command.changes(),
+            Box::pin(dispatch(&context, &cli.command)),
+        )
+        .await
     });
     // A thread that still reads a file is not waited for.
     runtime.shutdown_background();

@@ -183,6 +183,8 @@ fn last(change: &Change) -> String {
         Outcome::Done => format!("done in {took}"),
         Outcome::Failed { reason } => format!("failed after {took}: {reason}"),
         Outcome::Interrupted => format!("interrupted after {took}"),
+        Outcome::Crashed { at: Some(at) } => format!("crashed at {at}"),
+        Outcome::Crashed { at: None } => "crashed".to_owned(),
     };
     format!("`{}{color}` by {}, {}, {outcome}", change.command, change.who, change.time)
 }

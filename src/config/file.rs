@@ -79,6 +79,13 @@ pub struct AppFile {
     /// Services that run only while their color is live.
     #[serde(default)]
     pub workers: Vec<String>,
+    /// How many releases that were live keep their images, for a way back.
+    #[serde(default = "five", deserialize_with = "number")]
+    pub retain: u16,
+}
+
+const fn five() -> u16 {
+    5
 }
 
 impl AppFile {

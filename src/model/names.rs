@@ -69,6 +69,23 @@ impl Names {
         format!("{}-proxy-state", self.prefix())
     }
 
+    /// The name that keeps an image of a release on the engine.
+    pub fn kept_image(&self, release: &str, id: &str) -> String {
+        let id = id.trim_start_matches("sha256:");
+        format!("{}-release:{release}-{}", self.prefix(), &id[..12.min(id.len())])
+    }
+
+    /// The release for which an image is kept under this name, and whether in this environment or another of the project.
+    pub fn kept_for<'a>(&self, reference: &'a str) -> Option<(bool, &'a str)> {
+        let (repository, tag) = reference.rsplit_once(':')?;
+        let prefix = repository.strip_suffix("-release")?;
+        let (release, _) = tag.rsplit_once('-')?;
+        let of_project = prefix.strip_prefix(self.project.as_str())?.starts_with('-');
+        // `20261121T…`: an image of a service that is called so has another tag.
+        let is_release = release.len() > 20 && release.as_bytes()[8] == b'T';
+        (of_project && is_release).then_some((prefix == self.prefix(), release))
+    }
+
     pub fn lock(&self) -> String {
         format!("{}-lock", self.prefix())
     }
@@ -98,5 +115,17 @@ mod tests {
         assert_eq!(ci.network(Color::Green, "default"), "echobase-ci-green-network");
         assert_eq!(ci.network(Color::Green, "back"), "echobase-ci-green-network-back");
         assert_eq!(ci.proxy(), "echobase-ci-proxy");
+    }
+
+    #[test]
+    fn the_name_of_a_kept_image_tells_its_release() {
+        let ci = Names::new("echobase", "ci");
+        let release = "20261121T081500.123Z-1f2e";
+        let name = ci.kept_image(release, "sha256:91ab0123456789abcdef");
+        assert_eq!(name, "echobase-ci-release:20261121T081500.123Z-1f2e-91ab01234567");
+        assert_eq!(ci.kept_for(&name), Some((true, release)));
+        assert_eq!(Names::new("echobase", "prod").kept_for(&name), Some((false, release)));
+        assert_eq!(Names::new("other", "ci").kept_for(&name), None);
+        assert_eq!(ci.kept_for("echobase-new-release:91ab01234567"), None);
     }
 }

@@ -1,15 +1,18 @@
 //! `cleanup`: the idle color goes.
 
+use std::collections::BTreeSet;
+
 use super::{
     OpsError, Session,
     history::{self, Recorded},
     lock::locked,
-    state,
+    releases, state,
 };
 use crate::{
     base::clock,
     model::{Color, labels},
     plan::{self, Plan},
+    run::Event,
 };
 
 /// Seconds.
@@ -26,36 +29,83 @@ pub async fn plan_cleanup(
     session: &Session<'_>,
     color: Option<Color>,
 ) -> Result<Cleanup, OpsError> {
+    Ok(planned(session, color).await?.cleanup)
+}
+
+struct Planned {
+    cleanup: Cleanup,
+    retained: BTreeSet<String>,
+    slots: Vec<releases::Slot>,
+}
+
+async fn planned(session: &Session<'_>, color: Option<Color>) -> Result<Planned, OpsError> {
     let observed = session.observe().await?;
     let names = &session.project.names;
-    let (routing, images, proxies) = tokio::try_join!(
+    let (routing, changes, slots, images, proxies) = tokio::try_join!(
         state::routing(session, &observed),
+        state::changes(session, &observed),
+        releases::slots(session, &observed),
         async { Ok(session.engine.images(labels::PROJECT, Some(&names.project)).await?) },
         async { Ok(session.engine.images(labels::LAYER, Some("proxy")).await?) },
     )?;
     let color = color.unwrap_or_else(|| Session::idle(&routing));
+    let mut retained = releases::retained(session, &changes, &routing);
+    // What the color still holds goes with it, unless it was live.
+    let served = releases::served(&changes, &routing);
+    if let Some(stack) = routing.stacks.get(&color)
+        && !served.contains(&stack.release)
+    {
+        retained.remove(&stack.release);
+    }
+    let let_go = slots
+        .iter()
+        .filter_map(|slot| slot.release.as_ref())
+        .filter(|kept| !retained.contains(&kept.id))
+        .flat_map(|kept| kept.tags(names).into_keys())
+        .collect();
     // A young one may be of a deployment that is about to make its proxy from it, in whatever project.
     let old = clock::seconds() - YOUNG;
     let proxies = proxies.into_iter().filter(|image| image.created < old);
     let images: Vec<_> = images.into_iter().chain(proxies).collect();
-    let drain = session.project.file.proxy.drain;
-    let plan = plan::cleanup(names, color, &observed, &routing, &images, drain)?;
-    Ok(Cleanup { color, plan })
+    let plan = plan::cleanup(&plan::Cleanup {
+        names,
+        color,
+        observed: &observed,
+        routing: &routing,
+        images: &images,
+        retained: &retained,
+        let_go: &let_go,
+        drain: session.project.file.proxy.drain,
+    })?;
+    if let Some(other) = plan::busy(names, &observed) {
+        session.reporter.on(Event::Note(&format!(
+            "all images stay: something is under way in the environment `{other}`"
+        )));
+        // Their stacks stay with them.
+        retained.extend(slots.iter().filter_map(|slot| Some(slot.release.as_ref()?.id.clone())));
+    }
+    Ok(Planned { cleanup: Cleanup { color, plan }, retained, slots })
 }
 
 /// Removes the idle color: waits for its connections, then removes containers, networks, volumes and images that nothing
-/// uses. The live color is refused.
+/// uses and no retained release needs. The live color is refused. A failure keeps nothing else from going; all failures
+/// come at the end.
 pub async fn cleanup(session: &Session<'_>, color: Option<Color>) -> Result<Cleanup, OpsError> {
     locked(session, "cleanup", async || {
-        let planned = plan_cleanup(session, color).await?;
-        if planned.plan.is_empty() {
-            return Ok(planned);
+        let Planned { cleanup, retained, slots } = planned(session, color).await?;
+        if cleanup.plan.is_empty() {
+            return Ok(cleanup);
         }
-        let mut recorded = Recorded::new("cleanup").plan(&planned.plan);
-        recorded = recorded.release(planned.color, "");
-        history::recorded(session, recorded, async || session.execute(&planned.plan, None).await)
-            .await?;
-        Ok(planned)
+        let mut recorded = Recorded::new("cleanup").plan(&cleanup.plan);
+        recorded = recorded.release(cleanup.color, "");
+        history::recorded(session, recorded, async || {
+            let done = session.execute_through(&cleanup.plan).await;
+            let observed = session.observe().await?;
+            let emptied = releases::let_go(session, &observed, &slots, &retained).await;
+            done.and(emptied)
+        })
+        .await?;
+        Ok(cleanup)
     })
     .await
 }

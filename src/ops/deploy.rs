@@ -8,14 +8,14 @@ use super::{
     lock::locked,
     ports,
     preview::{self, Preview},
-    proxy, sources, state,
+    proxy, releases, sources, state,
 };
 use crate::{
     base::clock,
     model::{Color, Observed, Routing},
     plan::{
         self, Deploy, Id, Plan,
-        desired::{self, App},
+        desired::{self, App, Proxy},
     },
     run::Event,
 };
@@ -45,7 +45,7 @@ pub async fn plan_deploy(session: &Session<'_>, options: DeployOptions) -> Resul
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let revision = revision(session).await;
-    Ok(prepare(session, &options, &observed, &routing, revision.as_deref()).await?.plan)
+    Ok(prepare(session, &options, &observed, &routing, revision).await?.plan)
 }
 
 /// Brings a fresh stack up on the idle color and makes it known to the proxy. The live color is not touched.
@@ -60,18 +60,27 @@ pub(super) async fn deploy_locked(
 ) -> Result<Deployed, OpsError> {
     let observed = session.observe().await?;
     let (routing, revision) = tokio::join!(state::routing(session, &observed), revision(session));
-    let ready = prepare(session, &options, &observed, &routing?, revision.as_deref()).await?;
+    let ready = prepare(session, &options, &observed, &routing?, revision).await?;
     ports::check(session, &ready.plan, &observed)?;
     for warning in &ready.warnings {
         session.reporter.on(Event::Warning(warning));
     }
     let recorded = Recorded::new("deploy")
         .release(ready.color, &ready.release)
-        .made_of(revision.as_deref(), ready.images.clone())
+        .made_of(ready.revision.as_deref(), ready.images.clone())
         .plan(&ready.plan)
         .forced(options.force);
     let took = history::recorded(session, recorded, async || {
-        session.execute(&ready.plan, Some(ready.color)).await
+        let took = session.execute(&ready.plan, Some(ready.color)).await?;
+        let revision = ready.revision.as_deref();
+        let images = releases::keep(session, &ready.app, revision).await;
+        session.journal.note(|change| {
+            for (service, image) in images {
+                change.digests.extend(image.digest.map(|digest| (service.clone(), digest)));
+                change.image_ids.insert(service, image.id);
+            }
+        });
+        Ok(took)
     })
     .await?;
     Ok(Deployed {
@@ -83,11 +92,15 @@ pub(super) async fn deploy_locked(
     })
 }
 
-struct Ready {
-    color: Color,
-    release: String,
-    plan: Plan,
-    images: BTreeMap<String, String>,
+/// A deployment ready to be carried out.
+pub(super) struct Ready {
+    pub color: Color,
+    pub release: String,
+    pub revision: Option<String>,
+    pub plan: Plan,
+    /// By service, as they are called.
+    pub images: BTreeMap<String, String>,
+    app: App,
     previews: Vec<Preview>,
     warnings: Vec<String>,
     /// What the proxy's image is built from, until it is built.
@@ -99,14 +112,27 @@ async fn prepare(
     options: &DeployOptions,
     observed: &Observed,
     routing: &Routing,
-    revision: Option<&str>,
+    revision: Option<String>,
 ) -> Result<Ready, OpsError> {
-    let names = &session.project.names;
     let color = options.color.unwrap_or_else(|| Session::idle(routing));
     let release = clock::id();
     let (files, app) = sources::app(session, color, &release, &options.replicas).await?;
     let proxy = desired::proxy(session.project, &files);
-    let (image, folder) = if plan::proxy_is_current(&proxy, observed) {
+    let previews = preview::of(session, &files, color);
+    let ready = ready(session, app, &proxy, (observed, routing), revision, options.force).await?;
+    Ok(Ready { previews, ..ready })
+}
+
+/// Plans the deployment of a stack.
+pub(super) async fn ready(
+    session: &Session<'_>,
+    mut app: App,
+    proxy: &Proxy,
+    (observed, routing): (&Observed, &Routing),
+    revision: Option<String>,
+    force: bool,
+) -> Result<Ready, OpsError> {
+    let (image, folder) = if plan::proxy_is_current(proxy, observed) {
         (None, None)
     } else {
         let (job, there, folder) = proxy::image(session).await?;
@@ -114,27 +140,29 @@ async fn prepare(
     };
     let images = sources::images(session, app.services.iter()).await?;
     let plan = plan::deploy(&Deploy {
-        names,
+        names: &session.project.names,
         app: &app,
-        proxy: &proxy,
+        proxy,
         proxy_image: image.as_ref().map(|(job, there)| (job, *there)),
         observed,
         images: &images,
         routing,
-        revision,
+        revision: revision.as_deref(),
         created: &clock::now(),
         drain: session.project.file.proxy.drain,
-        force: options.force,
+        force,
     })?;
-    let mut warnings = app.warnings.clone();
+    let mut warnings = std::mem::take(&mut app.warnings);
     warnings.extend(fewer_than_live(&app, routing));
     Ok(Ready {
-        color,
-        release,
+        color: app.color,
+        release: app.release.clone(),
+        revision,
         plan,
         images: app.services.iter().map(|s| (s.key.clone(), s.image.tag.clone())).collect(),
-        previews: preview::of(session, &files, color),
-        warnings,
+        previews: vec![],
+        warnings: warnings,
+        app,
         _folder: folder,
     })
 }

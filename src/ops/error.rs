@@ -33,14 +33,28 @@ pub enum OpsError {
     Locked { holder: Box<Holder> },
     #[error("the {kind} `{name}` is not envctl's own")]
     NotOurs { kind: &'static str, name: String },
+    #[error("{} steps failed:{}", failures.len(), failures.iter().map(|failure| format!("\n  {failure}")).collect::<String>())]
+    Failures { failures: Vec<Failure> },
     #[error("the tests of {color} failed: {failed} of {all}")]
     TestsFailed { color: Color, failed: usize, all: usize },
     #[error("no color is live yet")]
     NothingLive,
-    #[error("there is no release to go back to: that of {color} was never live")]
-    NeverServed { color: Color },
-    #[error("there is no release to go back to: {color} was cleaned up")]
-    NothingToRollBack { color: Color },
+    #[error("there is no release to go back to: none was live before `{release}`")]
+    NothingToRollBack { release: String },
+    #[error("no release `{release}` was ever live")]
+    NeverServed { release: String },
+    #[error("release `{release}` is live")]
+    LiveAlready { release: String },
+    #[error("release `{release}` stands no more, and its stack was not kept")]
+    NotKept { release: String, revision: Option<String> },
+    #[error("images of release `{release}` are gone: {}", services.join(", "))]
+    ImagesGone { release: String, revision: Option<String>, services: Vec<String> },
+    #[error("release `{release}` has routes that the proxy does not listen for: {}", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", "))]
+    OtherPorts { release: String, revision: Option<String>, ports: Vec<u16> },
+    #[error("release `{release}` was kept for {} only: {color} has images of its own", color.other())]
+    OtherColor { release: String, color: Color },
+    #[error("release `{release}` needs credentials that are not here: no value for {}", names.join(", "))]
+    CredentialsMissing { release: String, names: Vec<String> },
     #[error(
         "the project has no durable layer: envctl.yaml names neither `durable.compose` nor `durable.services`"
     )]

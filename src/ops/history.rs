@@ -1,6 +1,6 @@
 //! The history of changes.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use super::{OpsError, Session, state};
 use crate::{
@@ -17,9 +17,11 @@ pub(super) struct Recorded {
     color: Option<Color>,
     release: Option<String>,
     revision: Option<String>,
-    images: std::collections::BTreeMap<String, String>,
+    images: BTreeMap<String, String>,
+    image_ids: BTreeMap<String, String>,
     plan: Vec<String>,
     forced: bool,
+    replaced: Option<String>,
 }
 
 impl Recorded {
@@ -38,13 +40,21 @@ impl Recorded {
         self
     }
 
-    pub fn made_of(
-        mut self,
-        revision: Option<&str>,
-        images: std::collections::BTreeMap<String, String>,
-    ) -> Self {
+    pub fn made_of(mut self, revision: Option<&str>, images: BTreeMap<String, String>) -> Self {
         self.revision = revision.map(str::to_owned);
         self.images = images;
+        self
+    }
+
+    /// By service.
+    pub fn image_ids(mut self, ids: BTreeMap<String, String>) -> Self {
+        self.image_ids = ids;
+        self
+    }
+
+    /// The release that is live before.
+    pub fn replaces(mut self, release: Option<&str>) -> Self {
+        self.replaced = release.map(str::to_owned);
         self
     }
 
@@ -61,8 +71,7 @@ pub(super) async fn recorded<T>(
     work: impl AsyncFnOnce() -> Result<T, OpsError>,
 ) -> Result<T, OpsError> {
     let started = Instant::now();
-    let mut change = Change {
-        id: clock::id(),
+    session.journal.begin(Change {
         command: recorded.command,
         who: session.who(),
         job: session.shell.job(),
@@ -71,14 +80,18 @@ pub(super) async fn recorded<T>(
         release: recorded.release,
         revision: recorded.revision,
         images: recorded.images,
+        image_ids: recorded.image_ids,
         plan: recorded.plan,
-        outcome: Outcome::Done,
-        milliseconds: 0,
         forced: recorded.forced,
-    };
+        replaced: recorded.replaced,
+        ..Change::new(clock::id(), Outcome::Done)
+    });
     let result = tokio::select! {
         result = work() => result,
         () = session.cancel.cancelled() => Err(OpsError::Interrupted),
+    };
+    let Some(mut change) = session.journal.current().map(|entry| entry.change) else {
+        return result;
     };
     change.milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     change.outcome = match &result {
@@ -88,9 +101,14 @@ pub(super) async fn recorded<T>(
             reason: error.to_string().lines().next().unwrap_or_default().to_owned(),
         },
     };
-    if let Err(error) = state::record(session, &change).await {
+    let written = async {
+        let observed = session.observe().await?;
+        state::record(session, &observed, &change).await
+    };
+    if let Err(error) = written.await {
         session.reporter.on(Event::Warning(&format!("the history could not be written: {error}")));
     }
+    session.journal.end();
     result
 }
 

@@ -5,7 +5,10 @@ use std::{fs, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{OpsError, Session};
+use super::{
+    OpsError, Session,
+    crash::{self, Crash},
+};
 use crate::{
     base::clock,
     engine::{Engine, EngineError},
@@ -17,6 +20,8 @@ use crate::{
 pub(super) const IMAGE: &str = "envctl-lock:1";
 const BEAT: &str = "/beat";
 const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// How long the journal's changes are gathered before they are written: what is over sooner writes nothing.
+const GATHER: Duration = Duration::from_millis(300);
 /// A holder on another machine that did not beat for so long is dead.
 const LAPSE: Duration = Duration::from_secs(20);
 /// The longest that one look at the lock may take.
@@ -29,15 +34,22 @@ pub async fn locked<T>(
     work: impl AsyncFnOnce() -> Result<T, OpsError>,
 ) -> Result<T, OpsError> {
     let holder = holder(session, what);
-    acquire(session, &holder).await?;
+    let crash = acquire(session, &holder).await?;
+    session.journal.operation(&holder.id);
     // By id from here on: should another take this lock for dead, its own is neither kept alive nor given back by us.
     let name = session.project.names.lock();
     let Some(own) = session.engine.inspect(&name).await? else {
         return Err(OpsError::LockLost);
     };
+    let all = Box::pin(async {
+        if let Some(crash) = crash {
+            crash::record(session, crash).await;
+        }
+        work().await
+    });
     let result = tokio::select! {
-        result = work() => result,
-        () = beat(session.engine, &own.id) => Err(OpsError::LockLost),
+        result = all => result,
+        () = beat(session, &own.id) => Err(OpsError::LockLost),
     };
     let released = session.engine.remove(&own.id).await;
     let value = result?;
@@ -45,8 +57,10 @@ pub async fn locked<T>(
     Ok(value)
 }
 
-async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<(), OpsError> {
+/// Takes the lock, and returns what its last holder was doing if it died.
+async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<Option<Crash>, OpsError> {
     let mut other: Option<Watched> = None;
+    let mut crashed: Option<Crash> = None;
     let mut told = false;
     let started = Instant::now();
     // The wait is over between two looks, never within one: what takes over must not be cut off half-way.
@@ -65,10 +79,10 @@ async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<(), OpsError>
         };
         let held = read(container)?;
         if is_dead(session.engine, container, &held, holder, &mut other).await? {
-            session.reporter.on(Event::Warning(&format!(
-                "`{}` of {} (since {}) died under way; going on from what it left",
-                held.what, held.who, held.since
-            )));
+            let beat = session.engine.read_file(&container.id, BEAT).await.unwrap_or_default();
+            let crash = Crash::new(held, beat.as_deref());
+            session.reporter.on(Event::Warning(&crash.to_string()));
+            crashed = Some(crash);
             // By id: another one that takes over at the same time may have made its own lock by now.
             session.engine.remove(&container.id).await?;
             return match create(session, holder).await {
@@ -93,7 +107,7 @@ async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<(), OpsError>
     })
     .await;
     match looked {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(crashed),
         Err(WaitError::Failed(error)) => Err(error),
         Err(WaitError::Deadline(_)) => match other {
             Some(other) => Err(OpsError::Locked { holder: Box::new(other.holder) }),
@@ -191,23 +205,24 @@ pub(super) async fn create_from_image(
     session.engine.create(spec).await
 }
 
-/// Shows others that the holder lives. Ends when the lock is gone.
-async fn beat(engine: &dyn Engine, id: &str) {
+/// Shows others that the holder lives, and keeps its journal with the lock. Ends when the lock is gone.
+#[expect(clippy::disallowed_methods, reason = "the beat of a running operation, not a wait")]
+async fn beat(session: &Session<'_>, id: &str) {
     for count in 0_u64.. {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the beat of a running operation, not a wait"
-        )]
-        tokio::time::sleep(BEAT_EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(BEAT_EVERY) => {}
+            () = session.journal.changed() => tokio::time::sleep(GATHER).await,
+        }
         let file = FileSpec {
             path: BEAT.to_owned(),
-            content: count.to_string().into_bytes(),
+            content: crash::beat(count, session.journal.current()),
             mode: 0o644,
             uid: 0,
             gid: 0,
         };
         // A beat that did not get through is made up for by the next; four in a row make a lapse.
-        if let Err(EngineError::NoContainer { .. }) = engine.write_files(id, &[file]).await {
+        if let Err(EngineError::NoContainer { .. }) = session.engine.write_files(id, &[file]).await
+        {
             return;
         }
     }

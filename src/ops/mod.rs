@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod config;
+mod crash;
 mod credentials;
 mod deploy;
 mod doctor;
@@ -9,11 +10,15 @@ mod durable;
 mod error;
 mod history;
 mod init;
+mod journal;
 mod lock;
 mod logs;
 mod ports;
 mod preview;
 mod proxy;
+mod release;
+mod releases;
+mod rollback;
 mod scale;
 mod session;
 mod sources;
@@ -37,13 +42,15 @@ pub use durable::{
 pub use error::OpsError;
 pub use history::history;
 pub use init::{Draft, bare_project, draft, write_draft};
+pub use journal::Journal;
 pub use logs::{LogTarget, log_targets};
+pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};
 pub use scale::{ScaleOptions, Scaled, scale};
 pub use session::Session;
 pub use status::{
     ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status, Vitals,
     status,
 };
-pub use switch::{SwitchOptions, Switched, rollback, switch};
+pub use switch::{SwitchOptions, Switched, switch};
 pub use test::{CheckResult, Tested, test};
 pub use up::{Up, up};

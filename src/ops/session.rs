@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::OpsError;
+use super::{Journal, OpsError};
 use crate::{
     config::{Project, Shell},
     engine::Engine,
@@ -29,6 +29,8 @@ pub struct Session<'a> {
     pub executable: PathBuf,
     /// Where the engine's published ports are reached from here.
     pub host: String,
+    /// What is under way, for the one who comes after a crash.
+    pub journal: Journal,
 }
 
 impl Session<'_> {
@@ -52,20 +54,36 @@ impl Session<'_> {
         if plan.is_empty() {
             return Ok(BTreeMap::new());
         }
-        self.reporter.on(Event::Planned(plan));
         let proxy = self.project.names.proxy();
+        let noting = self.journal.noting(self.reporter);
+        noting.on(Event::Planned(plan));
         let secrets = self.secrets();
-        let executor = Executor {
-            engine: self.engine,
-            proxy: &proxy,
-            reporter: self.reporter,
-            secrets: &secrets,
-        };
+        let executor =
+            Executor { engine: self.engine, proxy: &proxy, reporter: &noting, secrets: &secrets };
         tokio::select! {
             done = executor.run(plan) => {
                 done.map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })
             }
             () = self.cancel.cancelled() => Err(OpsError::Interrupted),
+        }
+    }
+
+    /// Does what of a plan can be done, also after a failure; all failures come at the end.
+    pub(super) async fn execute_through(&self, plan: &Plan) -> Result<(), OpsError> {
+        let proxy = self.project.names.proxy();
+        let noting = self.journal.noting(self.reporter);
+        noting.on(Event::Planned(plan));
+        let secrets = self.secrets();
+        let executor =
+            Executor { engine: self.engine, proxy: &proxy, reporter: &noting, secrets: &secrets };
+        let mut failures = tokio::select! {
+            failures = executor.run_through(plan) => failures,
+            () = self.cancel.cancelled() => return Err(OpsError::Interrupted),
+        };
+        match failures.len() {
+            0 => Ok(()),
+            1 => Err(OpsError::Failed { failure: Box::new(failures.remove(0)), color: None }),
+            _ => Err(OpsError::Failures { failures }),
         }
     }
 

@@ -67,12 +67,15 @@ pub async fn routing(session: &Session<'_>, observed: &Observed) -> Result<Routi
 }
 
 /// Adds a change to the history.
-pub async fn record(session: &Session<'_>, change: &Change) -> Result<(), OpsError> {
-    let observed = session.observe().await?;
-    sweep(session, &observed).await?;
+pub async fn record(
+    session: &Session<'_>,
+    observed: &Observed,
+    change: &Change,
+) -> Result<(), OpsError> {
+    sweep(session, observed).await?;
     let name = session.project.names.proxy();
     let value = serde_json::to_value(change).map_err(|error| wrong(session, error.to_string()))?;
-    if own_proxy(session, &observed)?.is_some_and(Container::is_running) {
+    if own_proxy(session, observed)?.is_some_and(Container::is_running) {
         let record = Record { name: change.id.clone(), value };
         run::tell(session.engine, &name, &Request::Record(record)).await?;
         return Ok(());
@@ -85,7 +88,7 @@ pub async fn record(session: &Session<'_>, change: &Change) -> Result<(), OpsErr
         gid: NOBODY,
     };
     let files = [file];
-    with_container(session, &observed, async |name: &str| {
+    with_container(session, observed, async |name: &str| {
         session.engine.write_files(name, &files).await
     })
     .await
@@ -125,6 +128,34 @@ pub async fn changes(session: &Session<'_>, observed: &Observed) -> Result<Vec<C
             serde_json::from_value(value).map_err(|error| wrong(session, error.to_string()))
         })
         .collect()
+}
+
+/// The files of a folder of the state, by name.
+pub(super) async fn folder(
+    session: &Session<'_>,
+    observed: &Observed,
+    path: &str,
+) -> Result<Vec<(String, Vec<u8>)>, OpsError> {
+    if observed.volume(&session.project.names.proxy_state()).is_none() {
+        return Ok(vec![]);
+    }
+    let files = with_container(session, observed, async |name: &str| {
+        session.engine.read_folder(name, path).await
+    });
+    Ok(files.await?.unwrap_or_default())
+}
+
+/// Writes a file of the state.
+pub(super) async fn write(
+    session: &Session<'_>,
+    observed: &Observed,
+    file: FileSpec,
+) -> Result<(), OpsError> {
+    let files = [file];
+    with_container(session, observed, async |name: &str| {
+        session.engine.write_files(name, &files).await
+    })
+    .await
 }
 
 /// Runs with a container that has the state at hand: the stopped proxy, else one made for the occasion.

@@ -1,6 +1,9 @@
-//! `switch` and `rollback`: the traffic moves at one instant.
+//! `switch`: the traffic moves at one instant.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
@@ -8,10 +11,10 @@ use super::{
     OpsError, Session,
     history::{self, Recorded},
     lock::locked,
-    state,
+    releases, state,
 };
 use crate::{
-    model::{Color, Outcome, Routing, control::Draining},
+    model::{Color, Observed, Routing, control::Draining, labels},
     plan::{self, Plan, Switch},
 };
 
@@ -44,29 +47,33 @@ pub async fn switch(session: &Session<'_>, options: SwitchOptions) -> Result<Swi
     locked(session, &what, async || switch_locked(session, "switch", options).await).await
 }
 
-/// Moves the traffic back to the color that was live before.
-pub async fn rollback(session: &Session<'_>) -> Result<Switched, OpsError> {
-    locked(session, "rollback", async || {
-        let observed = session.observe().await?;
-        let routing: Routing = state::routing(session, &observed).await?;
-        let to = routing.live.ok_or(OpsError::NothingLive)?.other();
-        if !routing.stacks.contains_key(&to) {
-            return Err(OpsError::NothingToRollBack { color: to });
-        }
-        let release = &routing.stacks[&to].release;
-        let served = state::changes(session, &observed).await?.iter().any(|change| {
-            matches!(change.command.as_str(), "switch" | "rollback")
-                && change.color == Some(to)
-                && change.release.as_ref() == Some(release)
-                && change.outcome == Outcome::Done
-        });
-        if !served {
-            return Err(OpsError::NeverServed { color: to });
-        }
-        // It served before: that is its test.
-        switch_locked(session, "rollback", SwitchOptions { color: Some(to), force: true }).await
-    })
-    .await
+/// Plans a switch without doing it.
+pub(super) async fn plan_switch(
+    session: &Session<'_>,
+    options: SwitchOptions,
+) -> Result<Plan, OpsError> {
+    let observed = session.observe().await?;
+    let routing = state::routing(session, &observed).await?;
+    Ok(planned(session, options, &observed, &routing)?.1)
+}
+
+fn planned(
+    session: &Session<'_>,
+    options: SwitchOptions,
+    observed: &Observed,
+    routing: &Routing,
+) -> Result<(Color, Plan), OpsError> {
+    let to = options.color.unwrap_or_else(|| Session::idle(routing));
+    let plan = plan::switch(&Switch {
+        names: &session.project.names,
+        to,
+        observed,
+        routing,
+        tested: !session.project.file.checks.is_empty(),
+        force: options.force,
+        wait: session.wait,
+    })?;
+    Ok((to, plan))
 }
 
 pub(super) async fn switch_locked(
@@ -77,16 +84,7 @@ pub(super) async fn switch_locked(
     let started = Instant::now();
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
-    let to = options.color.unwrap_or_else(|| Session::idle(&routing));
-    let plan = plan::switch(&Switch {
-        names: &session.project.names,
-        to,
-        observed: &observed,
-        routing: &routing,
-        tested: !session.project.file.checks.is_empty(),
-        force: options.force,
-        wait: session.wait,
-    })?;
+    let (to, plan) = planned(session, options, &observed, &routing)?;
     let stack = &routing.stacks[&to];
     let mut switched = Switched {
         from: routing.live,
@@ -103,7 +101,9 @@ pub(super) async fn switch_locked(
     let recorded = Recorded::new(command)
         .release(to, &stack.release)
         .made_of(stack.revision.as_deref(), stack.images.clone())
+        .image_ids(image_ids(session, &observed, to))
         .plan(&switched.plan)
+        .replaces(releases::live(&routing).filter(|_| routing.live != Some(to)))
         // A rollback skips the tests by its nature.
         .forced(options.force && command == "switch");
     history::recorded(session, recorded, async || session.execute(&switched.plan, Some(to)).await)
@@ -113,4 +113,14 @@ pub(super) async fn switch_locked(
     }
     switched.took = started.elapsed();
     Ok(switched)
+}
+
+/// What a color's containers were made from, by service.
+fn image_ids(session: &Session<'_>, observed: &Observed, color: Color) -> BTreeMap<String, String> {
+    plan::of_color(observed, &session.project.names, color.as_str())
+        .into_iter()
+        .filter_map(|found| {
+            Some((found.label(labels::SERVICE)?.to_owned(), found.image_id.clone()))
+        })
+        .collect()
 }

@@ -1,32 +1,54 @@
 //! `cleanup`: the idle color goes, and the images that nothing needs any more.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     Action, Conflict, Id, Plan, conflict,
     deploy::{drained_within, of_color},
 };
-use crate::model::{Color, Image, Names, Observed, Routing, control::Request, labels};
+use crate::model::{Color, Container, Image, Names, Observed, Routing, control::Request, labels};
 
-/// Plans the removal of a color's stack and of built images that no container uses; the live color is refused.
-pub fn cleanup(
-    names: &Names,
-    color: Color,
-    observed: &Observed,
-    routing: &Routing,
-    images: &[Image],
-    drain: Duration,
-) -> Result<Plan, Conflict> {
+/// What a cleanup is planned from.
+#[derive(Debug)]
+pub struct Cleanup<'a> {
+    pub names: &'a Names,
+    pub color: Color,
+    pub observed: &'a Observed,
+    pub routing: &'a Routing,
+    /// The images that envctl made.
+    pub images: &'a [Image],
+    /// The releases whose images stay.
+    pub retained: &'a BTreeSet<String>,
+    /// The names that keep images of other releases.
+    pub let_go: &'a BTreeSet<String>,
+    pub drain: Duration,
+}
+
+/// Another environment of the project where something is under way: it may be about to use any image of the project.
+pub fn busy<'a>(names: &Names, observed: &'a Observed) -> Option<&'a str> {
+    observed.containers.iter().find_map(|found| {
+        let other = found.label(labels::ENVIRONMENT).filter(|name| *name != names.environment)?;
+        let is_lock = found.label(labels::LAYER) == Some("lock");
+        (is_lock && found.label(labels::PROJECT) == Some(&names.project)).then_some(other)
+    })
+}
+
+/// Plans the removal of a color's stack and of built images that no container and no retained release uses; the live color is
+/// refused. What goes depends only on what holds it, so that a failure keeps nothing else from going.
+pub fn cleanup(input: &Cleanup<'_>) -> Result<Plan, Conflict> {
+    let Cleanup { names, color, observed, routing, .. } = *input;
     if routing.live == Some(color) {
         return Err(Conflict::Live { color });
     }
     let mut plan = Plan::default();
     let reason = format!("{color} is idle");
     let mut after: Vec<Id> = vec![];
-    let proxy_runs =
-        observed.container(&names.proxy()).is_some_and(crate::model::Container::is_running);
+    let proxy_runs = observed.container(&names.proxy()).is_some_and(Container::is_running);
     if proxy_runs && routing.stacks.contains_key(&color) {
-        let wait_ms = drained_within(drain);
+        let wait_ms = drained_within(input.drain);
         let drained = plan.push(
             [],
             Action::Tell(Box::new(Request::Drained { color, wait_ms })),
@@ -41,7 +63,7 @@ pub fn cleanup(
         ));
     }
     let containers = of_color(observed, names, color.as_str());
-    let mut removed = after.clone();
+    let mut removed: BTreeMap<&str, Id> = BTreeMap::new();
     for container in &containers {
         let stop = container.is_running().then(|| {
             plan.push(
@@ -52,64 +74,97 @@ pub fn cleanup(
             )
         });
         let before = stop.map_or_else(|| after.clone(), |stop| vec![stop]);
-        removed.push(plan.push(
+        let id = plan.push(
             before,
             Action::Remove(container.name.clone()),
             format!("remove container {}", container.name),
             &reason,
-        ));
+        );
+        removed.insert(&container.name, id);
     }
+    let holders = |holds: Holds<'_>| -> Vec<Id> {
+        let held = containers.iter().filter(|container| holds(container));
+        held.map(|container| removed[container.name.as_str()]).collect()
+    };
     let of_color_labels = |found: &BTreeMap<String, String>| {
         conflict::is_ours(found, names, "app")
             && found.get(labels::COLOR).map(String::as_str) == Some(color.as_str())
     };
-    let mut networks: Vec<&str> = observed
+    let mut networks: Vec<&String> = observed
         .networks
         .iter()
         .filter(|network| of_color_labels(&network.labels))
-        .map(|network| network.name.as_str())
+        .map(|network| &network.name)
         .collect();
     networks.sort_unstable();
     for name in networks {
+        let held = holders(&|container| container.networks.contains(name));
         plan.push(
-            removed.clone(),
-            Action::RemoveNetwork(name.to_owned()),
+            after.iter().copied().chain(held),
+            Action::RemoveNetwork(name.clone()),
             format!("remove network {name}"),
             &reason,
         );
     }
-    let mut volumes: Vec<&str> = observed
+    let mut volumes: Vec<&String> = observed
         .volumes
         .iter()
         .filter(|volume| of_color_labels(&volume.labels))
-        .map(|volume| volume.name.as_str())
+        .map(|volume| &volume.name)
         .collect();
     volumes.sort_unstable();
     for name in volumes {
+        let held = holders(&|container| container.volumes.contains(name));
         plan.push(
-            removed.clone(),
-            Action::RemoveVolume(name.to_owned()),
+            after.iter().copied().chain(held),
+            Action::RemoveVolume(name.clone()),
             format!("remove volume {name}"),
             &reason,
         );
     }
-    let going: Vec<&str> = containers.iter().map(|container| container.id.as_str()).collect();
-    let used = |image: &Image| {
-        observed.containers.iter().any(|container| {
-            !going.contains(&container.id.as_str())
-                && (container.image_id == image.id || image.tags.contains(&container.image))
-        })
-    };
-    let mut unused: Vec<&String> =
-        images.iter().filter(|image| !used(image)).flat_map(|image| &image.tags).collect();
-    unused.sort();
-    for tag in unused {
-        plan.push(
-            removed.clone(),
-            Action::RemoveImage(tag.clone()),
-            format!("remove image {tag}"),
-            "no container uses it",
-        );
+    if busy(names, observed).is_none() {
+        images(&mut plan, input, &holders);
     }
     Ok(plan)
+}
+
+/// Whether a container keeps a thing from going.
+type Holds<'a> = &'a dyn Fn(&Container) -> bool;
+
+/// Adds the removal of what is neither used nor retained, in any environment of the project.
+fn images(plan: &mut Plan, input: &Cleanup<'_>, holders: &dyn Fn(Holds<'_>) -> Vec<Id>) {
+    let Cleanup { names, color, observed, .. } = *input;
+    let going: Vec<&str> = of_color(observed, names, color.as_str())
+        .iter()
+        .map(|container| container.id.as_str())
+        .collect();
+    let of = |image: &Image, container: &Container| {
+        container.image_id == image.id || image.tags.contains(&container.image)
+    };
+    let used = |image: &Image| {
+        let mut staying =
+            observed.containers.iter().filter(|found| !going.contains(&found.id.as_str()));
+        staying.any(|container| of(image, container))
+    };
+    let retained = |image: &Image| {
+        image.tags.iter().any(|tag| match names.kept_for(tag) {
+            Some((true, release)) => input.retained.contains(release),
+            Some((false, _)) => true,
+            None => false,
+        })
+    };
+    let mut unused: BTreeMap<&String, Vec<Id>> =
+        input.let_go.iter().map(|tag| (tag, vec![])).collect();
+    for image in input.images.iter().filter(|image| !used(image) && !retained(image)) {
+        let held = holders(&|container| of(image, container));
+        unused.extend(image.tags.iter().map(|tag| (tag, held.clone())));
+    }
+    for (tag, held) in unused {
+        let reason = match names.kept_for(tag) {
+            Some((_, release)) => format!("release {release} is no longer retained"),
+            None => "no container and no retained release uses it".to_owned(),
+        };
+        let title = format!("remove image {tag}");
+        plan.push(held, Action::RemoveImage(tag.clone()), title, reason);
+    }
 }

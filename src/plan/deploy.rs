@@ -202,11 +202,7 @@ pub(super) fn drained_within(drain: Duration) -> u64 {
 }
 
 /// The containers of a color, by name.
-pub(super) fn of_color<'a>(
-    observed: &'a Observed,
-    names: &Names,
-    color: &str,
-) -> Vec<&'a Container> {
+pub fn of_color<'a>(observed: &'a Observed, names: &Names, color: &str) -> Vec<&'a Container> {
     let mut all: Vec<&Container> = observed
         .containers
         .iter()

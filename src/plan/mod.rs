@@ -15,9 +15,9 @@ mod switch;
 #[cfg(test)]
 mod tests;
 
-pub use cleanup::cleanup;
+pub use cleanup::{Cleanup, busy, cleanup};
 pub use conflict::Conflict;
-pub use deploy::{Deploy, deploy, is_up_to_date};
+pub use deploy::{Deploy, deploy, is_up_to_date, of_color};
 pub use durable::{Difference, durable_up};
 pub use durable_down::durable_down;
 pub use plan::{Action, Id, ImageJob, Plan, Step, Until, Wait};

@@ -119,7 +119,7 @@ impl Executor<'_> {
         Err(Failure::new(plan, failed, source, observed.as_ref(), &secrets))
     }
 
-    async fn act(
+    pub(super) async fn act(
         &self,
         plan: &Plan,
         id: Id,

@@ -10,6 +10,7 @@ mod ready;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod through;
 mod wait;
 
 pub use diagnosis::Cause;

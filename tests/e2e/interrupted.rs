@@ -118,7 +118,8 @@ fn the_lock_of_one_that_was_killed_is_taken_over_at_once() {
     assert!(lock(&sandbox).is_some());
     sandbox.edit("compose.yaml", "/ready", "/serve.pl");
     let next = sandbox.envctl("deploy green --lock-wait 0s").run().ok();
-    let _ = next.says("died under way; going on from what it left");
+    let _ = next.says("died under way, at step ").says("going on from what it left");
+    let _ = sandbox.ok("history").shows("crashed at step ");
     assert_eq!(lock(&sandbox), None);
 }
 

@@ -180,16 +180,12 @@ impl Memory {
         world.volumes.get(volume)?.files.get(path.trim_start_matches('/')).cloned()
     }
 
-    /// The files right in a folder of a volume, as name and content.
-    pub fn volume_folder(&self, volume: &str, folder: &str) -> Vec<(String, Vec<u8>)> {
+    /// The files of a volume whose paths begin like this, by the rest of their paths.
+    pub fn volume_folder(&self, volume: &str, start: &str) -> Vec<(String, Vec<u8>)> {
         let world = lock(&self.world);
-        let files = world.volumes.get(volume).map(|volume| volume.files.clone());
-        let name = |path: &str| Some(path.strip_prefix(folder)?.strip_prefix('/')?.to_owned());
-        files
-            .into_iter()
-            .flatten()
-            .filter_map(|(path, content)| Some((name(&path)?, content)))
-            .collect()
+        let files = world.volumes.get(volume).into_iter().flat_map(|volume| &volume.files);
+        let inside = files.filter_map(|(path, bytes)| Some((path.strip_prefix(start)?, bytes)));
+        inside.map(|(path, bytes)| (path.to_owned(), bytes.clone())).collect()
     }
 
     /// Puts a file into a volume, as a process in a container does.

@@ -61,7 +61,9 @@ impl Case {
             Self::FirstUp | Self::UpOverALiveRelease => stage.up().await.map(|_| ()),
             Self::FirstDeploy | Self::DeployOverAnOldRelease => stage.deploy().await.map(|_| ()),
             Self::Switch => stage.switch(Some(Color::Green)).await.map(|_| ()),
-            Self::Rollback => ops::rollback(&session).await.map(|_| ()),
+            Self::Rollback => {
+                ops::rollback(&session, &ops::RollbackOptions::default()).await.map(|_| ())
+            }
             Self::Cleanup => ops::cleanup(&session, None).await.map(|_| ()),
             Self::DurableUp => ops::durable_up(&session, false).await.map(|_| ()),
             Self::DurableApply => ops::durable_up(&session, true).await.map(|_| ()),

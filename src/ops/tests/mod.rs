@@ -2,10 +2,12 @@
 
 mod by_id;
 mod cancel;
+mod crash;
 mod durable;
 mod faults;
 mod lock;
 mod proxy;
+mod rollback;
 mod scale;
 mod stage;
 mod status;

@@ -78,11 +78,11 @@ fn answer(engine: &Memory, request: Request) -> Answer {
             Answer::Done
         }
         Request::History { .. } => {
-            let records =
-                engine.volume_folder(VOLUME, "history").into_iter().map(|(file, bytes)| Record {
-                    name: file.trim_end_matches(".json").to_owned(),
-                    value: serde_json::from_slice(&bytes).unwrap(),
-                });
+            let files = engine.volume_folder(VOLUME, "history/");
+            let records = files.into_iter().map(|(file, bytes)| Record {
+                name: file.trim_end_matches(".json").to_owned(),
+                value: serde_json::from_slice(&bytes).unwrap(),
+            });
             Answer::History(records.collect())
         }
     }

@@ -13,7 +13,7 @@ use super::{by_id::ById, proxy};
 use crate::{
     config::{Project, Shell},
     engine::{Engine as _, memory::Memory},
-    model::{Change, Color, Holder, Observed, Routing, ServiceSpec, labels},
+    model::{Change, Color, FileSpec, Holder, Observed, Routing, ServiceSpec, labels},
     ops::{self, OpsError, Session},
     run::{Event, Reporter},
 };
@@ -120,6 +120,7 @@ impl Stage {
             executable: self.folder.path().join("envctl"),
             // Not this machine: its ports are other tests' too.
             host: "engine.test".to_owned(),
+            journal: ops::Journal::default(),
         }
     }
 
@@ -162,7 +163,18 @@ impl Stage {
             let Some(json) = container.label(labels::HOLDER) else { continue };
             let holder: Holder = serde_json::from_str(json).unwrap();
             let dead = Holder { process: "4194305:1".to_owned(), ..holder };
+            let beat = self.engine.read_file(&container.name, "/beat").await.unwrap();
             self.hold(&container.name, &container.image, &container.labels, &dead).await;
+            let file = |content| FileSpec {
+                path: "/beat".to_owned(),
+                content,
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+            };
+            if let Some(content) = beat {
+                self.engine.write_files(&container.name, &[file(content)]).await.unwrap();
+            }
         }
     }
 

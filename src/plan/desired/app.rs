@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use super::{
     image,
     proxy::routes,
@@ -22,20 +24,29 @@ use crate::{
 };
 
 /// A color's app stack as it shall be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct App {
     pub color: Color,
     pub release: String,
     pub networks: Vec<NetworkSpec>,
     pub volumes: Vec<VolumeSpec>,
     /// Networks and volumes that have to be there already, by name.
+    #[serde(deserialize_with = "external")]
     pub external: Vec<(&'static str, String)>,
     /// Sorted by key.
     pub services: Vec<Service>,
     pub routes: Vec<Route>,
     /// Numbers of replicas in place of the files'.
+    #[serde(default)]
     pub replicas: BTreeMap<String, u32>,
+    #[serde(skip)]
     pub warnings: Vec<String>,
+}
+
+fn external<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(&'static str, String)>, D::Error> {
+    let all = Vec::<(String, String)>::deserialize(from)?;
+    let kind = |kind: &str| if kind == "network" { "network" } else { "volume" };
+    Ok(all.into_iter().map(|(what, name)| (kind(&what), name)).collect())
 }
 
 /// What it takes to know a stack.

@@ -7,8 +7,8 @@ use crate::{
     compose::{self, Problem},
     config,
     model::{
-        Attachment, Color, Listener, Logging, Mount, Names, NetworkSpec, PathRule, Publish,
-        Resources, Restart, Route, ServiceSpec, VolumeSpec, labels,
+        Attachment, Color, Container, Listener, Logging, Mount, Names, NetworkSpec, PathRule,
+        Publish, Resources, Restart, Route, ServiceSpec, VolumeSpec, labels,
     },
 };
 
@@ -262,6 +262,20 @@ fn json(value: &impl serde::Serialize) -> String {
 }
 
 impl Proxy {
+    /// The one that stands, whatever the files say of it now.
+    pub fn standing(names: &Names, found: &Container) -> Self {
+        let hash = found.label(labels::SPEC_HASH).unwrap_or_default().to_owned();
+        Self {
+            network: NetworkSpec { name: names.proxy_network(), ..NetworkSpec::default() },
+            volumes: vec![],
+            spec: ServiceSpec {
+                name: found.name.clone(),
+                labels: [(labels::SPEC_HASH.to_owned(), hash)].into(),
+                ..ServiceSpec::default()
+            },
+        }
+    }
+
     /// The host's addresses and ports that it needs.
     pub fn ports(&self) -> BTreeSet<(String, u16)> {
         self.spec

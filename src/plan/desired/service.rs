@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     image::hosts,
     limits::{gpus, resources},
@@ -22,7 +24,7 @@ use crate::{
 };
 
 /// What a service is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Runs as long as its stack stands.
     Main,
@@ -47,11 +49,12 @@ impl Role {
 }
 
 /// A service as it shall be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Its key in the Compose files.
     pub key: String,
     pub role: Role,
+    #[serde(skip)]
     pub image: ImageJob,
     /// One for each container.
     pub replicas: Vec<ServiceSpec>,

@@ -1,6 +1,12 @@
 //! A project on disk, and what its files come to.
 
-use std::{cell::OnceCell, collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    time::Duration,
+};
 
 use super::world::World;
 use crate::{
@@ -175,7 +181,16 @@ impl Stage {
             .cloned()
             .collect();
         let drain = Duration::from_secs(30);
-        plan::cleanup(self.names(), color, &world.observed, &world.routing, &images, drain)
+        plan::cleanup(&plan::Cleanup {
+            names: self.names(),
+            color,
+            observed: &world.observed,
+            routing: &world.routing,
+            images: &images,
+            retained: &["20261121T081500.123Z-1f2e".to_owned()].into(),
+            let_go: &BTreeSet::new(),
+            drain,
+        })
     }
 
     /// Deploys a color on the model of the engine.
