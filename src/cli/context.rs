@@ -105,6 +105,11 @@ impl Context {
             shell.get("DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| config.clone());
         let address = address.with_tls(certificates.filter(|_| verify));
         let docker = Docker::connect(&address).await?;
+        let docker = docker.with_agent(shell.get("SSH_AUTH_SOCK").map(PathBuf::from));
+        let docker = match shell.get("DOCKER_BUILDKIT") {
+            Some("0" | "false") => docker.with_classic_builder(),
+            _ => docker,
+        };
         Ok(match config {
             Some(folder) => docker.with_logins(folder),
             None => docker,
@@ -139,7 +144,7 @@ impl Context {
     /// Says what went wrong, and what to do about it.
     pub fn end(&self, outcome: Result<Exit, CliError>) -> Exit {
         let exit = outcome.unwrap_or_else(|error| {
-            self.ui.error(&error.to_string(), &[], &error.hints());
+            self.ui.failure(&error.to_string(), &error.hints(), error.evidence());
             error.exit()
         });
         match self.ui.finish() {

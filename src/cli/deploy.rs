@@ -23,6 +23,9 @@ pub struct Args {
     /// The number of replicas of a service, in place of the files'; may be given for several
     #[arg(long, value_parser = scale::replicas, value_name = "SERVICE=N")]
     replicas: Vec<(String, u32)>,
+    /// Remove what stands of the color again when it fails; without it, it stays for a look
+    #[arg(long)]
+    cleanup_on_failure: bool,
     #[command(flatten)]
     waits: Waits,
 }
@@ -39,6 +42,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
         color: args.color,
         force: args.force,
         replicas: args.replicas.iter().cloned().collect(),
+        cleanup_on_failure: args.cleanup_on_failure,
     };
     if args.dry_run {
         let session = context.session(&engine, &project, &(), Some(args.waits));

@@ -8,7 +8,7 @@ use crate::{
     ops::OpsError,
     plan::Conflict,
     proxy,
-    run::{Cause, ProxyError, RunError},
+    run::{Cause, Evidence, ProxyError, RunError},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -36,47 +36,27 @@ impl From<EngineError> for CliError {
 }
 
 impl CliError {
-    pub const fn exit(&self) -> Exit {
-        let Self::Ops(error) = self else {
-            return if matches!(self, Self::Usage(_)) { Exit::Usage } else { Exit::Failed };
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Ops(error) => exit(error),
+            Self::Usage(_) => Exit::Usage,
+            Self::Proxy(_) | Self::Program { .. } => Exit::Failed,
+        }
+    }
+
+    /// What is known of the service that failed.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        let Self::Ops(error) = self else { return None };
+        let error = match error {
+            OpsError::Undone { error, .. } => error,
+            other => other,
         };
         match error {
-            OpsError::Config(ConfigError::File(_)) => Exit::Failed,
-            OpsError::Config(_)
-            | OpsError::Problems(_)
-            | OpsError::NoDurableLayer
-            | OpsError::ProjectExists { .. }
-            | OpsError::NoComposeFile { .. }
-            | OpsError::NeverServed { .. }
-            | OpsError::LiveAlready { .. }
-            | OpsError::NoService { .. } => Exit::Usage,
-            OpsError::Engine(error) => engine(error),
-            OpsError::Proxy(error) => talk(error),
             OpsError::Failed { failure, .. } => match &failure.source {
-                RunError::NotHealthy(_) => Exit::Unhealthy,
-                RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
-                RunError::Proxy(error) => talk(error),
-                RunError::StillOpen(_) => Exit::Failed,
+                RunError::NotHealthy(evidence) => Some(evidence),
+                _ => None,
             },
-            OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
-                Exit::Unhealthy
-            }
-            OpsError::Locked { .. } => Exit::Locked,
-            OpsError::Interrupted => Exit::Interrupted,
-            OpsError::Conflict(_)
-            | OpsError::NotOurs { .. }
-            | OpsError::NothingLive
-            | OpsError::NothingToRollBack { .. }
-            | OpsError::Failures { .. }
-            | OpsError::NotKept { .. }
-            | OpsError::ImagesGone { .. }
-            | OpsError::OtherPorts { .. }
-            | OpsError::OtherColor { .. }
-            | OpsError::CredentialsMissing { .. }
-            | OpsError::LockLost
-            | OpsError::CredentialsLost { .. }
-            | OpsError::State { .. }
-            | OpsError::Executable { .. } => Exit::Failed,
+            _ => None,
         }
     }
 
@@ -111,13 +91,34 @@ impl CliError {
                     }
                     RunError::Proxy(_) => vec![],
                 };
-                if let Some(color) = color {
+                let image = matches!(
+                    failure.source,
+                    RunError::Engine(
+                        EngineError::Pull { .. }
+                            | EngineError::NoImage { .. }
+                            | EngineError::Build { .. }
+                    )
+                );
+                if color.is_some() && image {
+                    hints.push("no container was touched: both colors are as they were".to_owned());
+                } else if let Some(color) = color {
                     hints.push(format!(
                         "the live color is untouched; {color} stands for a look: `{}`, `envctl status`",
                         logs(&failure.source, *color)
                     ));
                 } else if matches!(failure.source, RunError::NotHealthy(_)) {
                     hints.push("`envctl durable logs` shows more; running the command again goes on from here".to_owned());
+                }
+                hints
+            }
+            OpsError::Undone { kept, .. } => {
+                let mut hints = vec![];
+                if let Some(evidence) = self.evidence() {
+                    hints.extend(cause_hint(evidence.cause).map(str::to_owned));
+                }
+                if kept.is_none() {
+                    let text = "the live color is untouched; without `--cleanup-on-failure` the new one stays for a look";
+                    hints.push(text.to_owned());
                 }
                 hints
             }
@@ -172,6 +173,48 @@ impl CliError {
     }
 }
 
+fn exit(error: &OpsError) -> Exit {
+    match error {
+        OpsError::Config(ConfigError::File(_)) => Exit::Failed,
+        OpsError::Config(_)
+        | OpsError::Problems(_)
+        | OpsError::NoDurableLayer
+        | OpsError::ProjectExists { .. }
+        | OpsError::NoComposeFile { .. }
+        | OpsError::NeverServed { .. }
+        | OpsError::LiveAlready { .. }
+        | OpsError::NoService { .. } => Exit::Usage,
+        OpsError::Engine(error) => engine(error),
+        OpsError::Proxy(error) => talk(error),
+        OpsError::Failed { failure, .. } => match &failure.source {
+            RunError::NotHealthy(_) => Exit::Unhealthy,
+            RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
+            RunError::Proxy(error) => talk(error),
+            RunError::StillOpen(_) => Exit::Failed,
+        },
+        OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
+            Exit::Unhealthy
+        }
+        OpsError::Locked { .. } => Exit::Locked,
+        OpsError::Interrupted => Exit::Interrupted,
+        OpsError::Conflict(_)
+        | OpsError::NotOurs { .. }
+        | OpsError::NothingLive
+        | OpsError::NothingToRollBack { .. }
+        | OpsError::Failures { .. }
+        | OpsError::NotKept { .. }
+        | OpsError::ImagesGone { .. }
+        | OpsError::OtherPorts { .. }
+        | OpsError::OtherColor { .. }
+        | OpsError::CredentialsMissing { .. }
+        | OpsError::LockLost
+        | OpsError::CredentialsLost { .. }
+        | OpsError::State { .. }
+        | OpsError::Executable { .. } => Exit::Failed,
+        OpsError::Undone { error, .. } => exit(error),
+    }
+}
+
 const fn engine(error: &EngineError) -> Exit {
     match error {
         EngineError::Unreachable { .. }
@@ -202,6 +245,9 @@ fn engine_hints(error: &EngineError) -> Vec<String> {
         EngineError::TooOld { .. } => one("envctl needs Docker Engine 20.10 or later"),
         EngineError::Pull { .. } | EngineError::NoImage { .. } => one(
             "`docker login` where the registry asks for it; a `build:` beside the `image:` is used when it cannot be pulled",
+        ),
+        EngineError::Frontend { .. } => one(
+            "without the Dockerfile's `# syntax=` line the engine's own frontend is used; or load that image into the engine",
         ),
         EngineError::PortTaken { port, .. } => vec![format!(
             "`ss -ltnp 'sport = :{port}'` names who holds it; the environment's env_file or envctl.yaml sets another"

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{args::Waits, context::Context, error::CliError, exit::Exit};
 use crate::{
-    ops::{self, Up},
+    ops::{self, Up, UpOptions},
     ui::Summary,
 };
 
@@ -13,6 +13,9 @@ use crate::{
 /// Safe to run again: when the live color runs exactly what the files say, nothing is changed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Remove what stands of the new color again when its deployment or its tests fail
+    #[arg(long)]
+    cleanup_on_failure: bool,
     #[command(flatten)]
     waits: Waits,
 }
@@ -23,7 +26,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project_with_credentials(Some(&engine)).await?;
     let reporter = context.ui.reporter("up");
     let session = context.session(&engine, &project, &*reporter, Some(args.waits));
-    let up = ops::up(&session).await?;
+    let up = ops::up(&session, UpOptions { cleanup_on_failure: args.cleanup_on_failure }).await?;
     drop(reporter);
     let Up { durable, deployed, switched, addresses, .. } = &up;
     if let Some(durable) = durable {

@@ -1,10 +1,14 @@
 //! The shape of `envctl.yaml` (docs/project-file.md).
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
+use super::{
+    route::{RouteFile, routes},
+    scalar::{duration, number, optional_number},
+};
 use crate::model::Color;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -101,6 +105,7 @@ impl AppFile {
 #[serde(deny_unknown_fields, default)]
 pub struct ProxyFile {
     /// None: the ports that the app's services publish.
+    #[serde(deserialize_with = "routes")]
     pub routes: Vec<RouteFile>,
     pub preview: Preview,
     #[serde(deserialize_with = "duration")]
@@ -148,79 +153,6 @@ impl Preview {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RouteFile {
-    pub listen: Listen,
-    #[serde(default)]
-    pub tls: bool,
-    #[serde(default)]
-    pub tcp: bool,
-    pub to: Option<Target>,
-    #[serde(default)]
-    pub paths: IndexMap<String, Target>,
-}
-
-/// `3000` or `0.0.0.0:3000`; 127.0.0.1 unless said otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    pub host_ip: String,
-    pub port: u16,
-}
-
-impl FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (host, port) = text.rsplit_once(':').unwrap_or(("127.0.0.1", text));
-        let port = port.parse().ok().filter(|port| *port > 0);
-        let port =
-            port.ok_or_else(|| format!("`{text}` is not a port such as 3000 or 0.0.0.0:3000"))?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        host.parse::<std::net::IpAddr>().map_err(|_| format!("`{host}` is not an IP address"))?;
-        Ok(Self { host_ip: host.to_owned(), port })
-    }
-}
-
-impl<'de> Deserialize<'de> for Listen {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer)
-    }
-}
-
-/// `service:port`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    pub service: String,
-    pub port: u16,
-}
-
-impl FromStr for Target {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a target such as api:80");
-        let (service, port) = text.split_once(':').ok_or_else(wrong)?;
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
-        if service.is_empty() {
-            return Err(wrong());
-        }
-        Ok(Self { service: service.to_owned(), port })
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.service, self.port)
-    }
-}
-
-impl<'de> Deserialize<'de> for Target {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer)
-    }
-}
-
 /// One question that `envctl test` asks of a color's preview.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -252,82 +184,4 @@ pub struct Hooks {
     /// With the old color still live; a failure stops the switch.
     #[serde(default)]
     pub before_switch: Vec<String>,
-}
-
-/// A scalar read from its text: interpolation leaves text, YAML may have seen a number.
-fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr,
-    T::Err: fmt::Display,
-{
-    struct Text;
-
-    impl de::Visitor<'_> for Text {
-        type Value = String;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text or a number")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-            Ok(text.to_owned())
-        }
-
-        fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
-            Ok(number.to_string())
-        }
-
-        fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
-            Ok(number.to_string())
-        }
-    }
-
-    deserializer.deserialize_any(Text)?.parse().map_err(de::Error::custom)
-}
-
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    from_text(deserializer)
-}
-
-fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    from_text(deserializer).map(Some)
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    struct Span(Duration);
-
-    impl FromStr for Span {
-        type Err = String;
-
-        fn from_str(text: &str) -> Result<Self, String> {
-            let wrong = || format!("`{text}` is not a time such as 30s, 1m30s or 500ms");
-            let span: jiff::Span = text.parse().map_err(|_| wrong())?;
-            Duration::try_from(span).map(Self).map_err(|_| wrong())
-        }
-    }
-
-    from_text::<D, Span>(deserializer).map(|span| span.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listen_address_is_loopback_unless_it_says_otherwise() {
-        assert_eq!("3000".parse(), Ok(Listen { host_ip: "127.0.0.1".into(), port: 3000 }));
-        assert_eq!("0.0.0.0:80".parse(), Ok(Listen { host_ip: "0.0.0.0".into(), port: 80 }));
-        assert_eq!("[::1]:80".parse(), Ok(Listen { host_ip: "::1".into(), port: 80 }));
-        assert!("0".parse::<Listen>().is_err());
-        assert!("web:80".parse::<Listen>().is_err());
-    }
-
-    #[test]
-    fn a_target_is_a_service_and_a_port() {
-        assert_eq!("api:80".parse(), Ok(Target { service: "api".into(), port: 80 }));
-        for wrong in ["api", ":80", "api:x", "api:0"] {
-            assert!(wrong.parse::<Target>().is_err(), "{wrong}");
-        }
-    }
 }

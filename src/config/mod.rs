@@ -4,11 +4,12 @@
 mod credentials;
 mod file;
 mod project;
+mod route;
+mod scalar;
 mod shell;
 
 pub use credentials::{Written, write as write_credentials};
-pub use file::{
-    AppFile, Check, DurableFile, EnvironmentFile, Hooks, ProjectFile, ProxyFile, RouteFile, Target,
-};
+pub use file::{AppFile, Check, DurableFile, EnvironmentFile, Hooks, ProjectFile, ProxyFile};
 pub use project::{ConfigError, FILE, Project};
+pub use route::{Destination, Listen, RouteFile, Spoken, Target, Tls, TlsFiles};
 pub use shell::Shell;

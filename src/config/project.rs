@@ -269,8 +269,9 @@ fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), Confi
         ));
     }
     let mut seen = std::collections::BTreeMap::new();
-    for route in &file.proxy.routes {
-        let port = route.listen.port;
+    let ports: std::collections::BTreeSet<u16> =
+        file.proxy.routes.iter().map(|route| route.listen.port).collect();
+    for port in ports {
         for (what, offset) in [
             ("route", 0),
             ("blue's preview", file.proxy.preview.blue),
@@ -284,22 +285,6 @@ fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), Confi
                     "proxy.routes: port {at} is the {what} of {port} and the {other}"
                 )));
             }
-        }
-        match (&route.to, route.paths.is_empty()) {
-            (Some(_), false) | (None, true) => {
-                return Err(wrong(format!("proxy.routes: {port} needs either `to` or `paths`")));
-            }
-            _ => {}
-        }
-        if route.tcp && (route.tls || !route.paths.is_empty()) {
-            return Err(wrong(format!(
-                "proxy.routes: {port} is `tcp`, which goes with `to` alone"
-            )));
-        }
-        if let Some(prefix) = route.paths.keys().find(|prefix| !prefix.starts_with('/')) {
-            return Err(wrong(format!(
-                "proxy.routes: {port}: path `{prefix}` has to start with `/`"
-            )));
         }
     }
     Ok(())
@@ -367,13 +352,57 @@ mod tests {
             let file = format!("name: shop\napp: {{}}\nproxy: {{ routes: [{routes}] }}\n");
             open(&[("envctl.yaml", &file)], None, &[]).unwrap_err()
         };
-        assert!(reason("{ listen: 3000 }").contains("either `to` or `paths`"));
-        assert!(reason("{ listen: 3000, to: a:80, paths: { /: a:80 } }").contains("either"));
-        assert!(reason("{ listen: 65530, to: a:80 }").contains("beyond port 65535"));
-        let both = "{ listen: 3000, to: a:80 }, { listen: 3010, to: b:80 }";
-        assert!(reason(both).contains("port 3010"), "{}", reason(both));
-        assert!(reason("{ listen: 3000, tcp: true, tls: true, to: a:80 }").contains("`tcp`"));
-        assert!(reason("{ listen: 3000, paths: { api: a:80 } }").contains("start with `/`"));
+        for (routes, words) in [
+            ("{ listen: 3000 }", "needs one of `to`, `paths` and `redirect`"),
+            ("{ listen: 3000, to: a:80, paths: { /: a:80 } }", "needs one of"),
+            ("{ listen: 65530, to: a:80 }", "beyond port 65535"),
+            ("{ listen: 3000, to: a:80 }, { listen: 3010, to: b:80 }", "port 3010"),
+            ("{ listen: 3000, tcp: true, tls: true, to: a:80 }", "`tcp`"),
+            ("{ listen: 3000, tcp: true, host: a, to: a:80 }", "`tcp`"),
+            ("{ listen: 3000, proxy_protocol: true, to: a:80 }", "goes with `tcp`"),
+            ("{ listen: 3000, paths: { api: a:80 } }", "start with `/`"),
+            ("{ listen: 3000, to: a:80 }, { listen: 3000, to: b:80 }", "two routes without `host`"),
+            (
+                "{ listen: 3000, host: a, to: a:80 }, { listen: 3000, host: [b, A], to: b:80 }",
+                "two routes for `a`",
+            ),
+            (
+                "{ listen: 3000, host: a, to: a:80 }, { listen: 3000, tls: true, to: b:80 }",
+                "differ in more than `host`",
+            ),
+            ("{ listen: 3000, host: 'a:80', to: a:80 }", "`a:80` is no name"),
+            ("{ listen: 3000, redirect: https }", "needs one port with `tls`"),
+            ("{ listen: 3000, redirect: 3001 }", "3001, which has no `tls`"),
+            ("{ listen: 3000, redirect: http }", "neither `https` nor"),
+            ("{ listen: 3000, to: a:80, protocol: spdy }", "none of http, h2c and grpc"),
+            ("{ listen: 3000, to: a:80, max_body: much }", "`much` is not a size"),
+            ("{ listen: 3000, to: a:80, timeouts: { idle: 0s } }", "more than no time"),
+            ("{ listen: 3000, to: a:80, timeouts: { read: 1s } }", "read"),
+            ("{ listen: 3000, to: a:80, health: { interval: 1ms } }", "at least 100ms"),
+            ("{ listen: 3000, to: a:80, health: { threshold: 0 } }", "at least 1"),
+            ("{ listen: 3000, to: a:80, health: { path: x } }", "`x` is no path"),
+            ("{ listen: 3000, tls: { cert: a }, to: a:80 }", "key"),
+            ("{ listen: 3000, tls: yes, to: a:80 }", "true, false or"),
+        ] {
+            let said = reason(routes);
+            assert!(said.contains(words), "{routes}: {said}");
+        }
+        let said = reason("{ listen: 3000, to: a:80, max_body: much }");
+        assert!(said.contains("envctl.yaml:3:"), "{said}");
+    }
+
+    #[test]
+    fn routes_share_a_port_by_their_hosts() {
+        let file = "name: shop\napp: {}\nproxy: { routes: [{ listen: 80, redirect: https }, \
+            { listen: 443, tls: true, host: shop.example, to: web:80 }, \
+            { listen: 443, tls: { cert: c, key: k }, host: '*.Shop.example', paths: { /: web:80, \
+            /api: { to: api:90, strip_prefix: true, protocol: grpc } } }] }\n";
+        let project = open(&[("envctl.yaml", file)], None, &[]).unwrap();
+        let routes = &project.file.proxy.routes;
+        assert_eq!(routes[0].redirect, Some(443));
+        assert_eq!(routes[2].host, ["*.shop.example"]);
+        assert!(routes[2].paths["/api"].strip_prefix);
+        assert_eq!(routes[2].paths["/"].protocol, None);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub enum EngineError {
     Pull { reference: String, reason: String },
     #[error("image `{tag}` cannot be built: {reason}{}", indented(lines))]
     Build { tag: String, reason: String, lines: Vec<String> },
+    #[error("image `{tag}` cannot be built: its frontend `{frontend}` cannot be used: {reason}")]
+    Frontend { tag: String, frontend: String, reason: String },
     #[error("the build context `{}` cannot be read: {reason}", path.display())]
     Context { path: PathBuf, reason: String },
     #[error("the engine's disk is full: {reason}")]

@@ -6,6 +6,7 @@ pub mod labels;
 mod names;
 mod observed;
 mod release;
+mod route;
 mod routing;
 mod spec;
 
@@ -13,8 +14,10 @@ pub use color::{Color, NotAColor};
 pub use names::Names;
 pub use observed::{Container, Health, Image, Inspection, Network, Observed, State, Usage, Volume};
 pub use release::{Change, Holder, Outcome};
-pub use routing::{Listener, PathRule, Route, Routing, Stack};
+pub use route::{PathRule, Probe, Protocol, Route, RouteLimits};
+pub use routing::{Listener, Routing, Stack};
 pub use spec::{
-    Attachment, Blkio, BuildSpec, Device, FileSpec, Gpu, Healthcheck, Logging, Mount, NetworkSpec,
-    Publish, Resources, Restart, ServiceSpec, Subnet, Test, Ulimit, VolumeSpec, hash_of,
+    Attachment, Blkio, BuildSecret, BuildSpec, Device, FileSpec, Gpu, Healthcheck, Logging, Mount,
+    NetworkSpec, Publish, Resources, Restart, ServiceSpec, Subnet, Test, Ulimit, VolumeSpec,
+    hash_of,
 };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Color;
+use super::{Color, Route};
 
 /// A port on which the proxy listens. Fixed for the life of its process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,31 +41,6 @@ pub struct Stack {
     /// Result of the last `envctl test` of this release.
     #[serde(default)]
     pub tests: Option<serde_json::Value>,
-}
-
-/// A live port and the services behind it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route {
-    pub listen: u16,
-    #[serde(default)]
-    pub tls: bool,
-    #[serde(default)]
-    pub tcp: bool,
-    /// Longest prefix first. A TCP route has exactly one.
-    pub paths: Vec<PathRule>,
-}
-
-/// Where the requests below a path go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PathRule {
-    /// Begins with `/` and matches whole segments: `/api` covers `/api` and `/api/x`, not `/apix`.
-    pub prefix: String,
-    /// Name on the proxy's network that only this color answers to: `green-api`.
-    pub host: String,
-    pub port: u16,
-    /// Takes the prefix off before the request is passed on.
-    #[serde(default)]
-    pub strip: bool,
 }
 
 /// Everything the proxy keeps across restarts: `routing.json` in its state folder.
@@ -116,6 +91,7 @@ mod milliseconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PathRule;
 
     #[test]
     fn routing_survives_json_and_a_newer_writer() {
@@ -129,14 +105,13 @@ mod tests {
                 images: BTreeMap::new(),
                 routes: vec![Route {
                     listen: 3000,
-                    tls: false,
-                    tcp: false,
                     paths: vec![PathRule {
                         prefix: "/".into(),
                         host: "green-web".into(),
                         port: 80,
-                        strip: false,
+                        ..PathRule::default()
                     }],
+                    ..Route::default()
                 }],
                 replicas: BTreeMap::new(),
                 tests: None,
@@ -146,5 +121,12 @@ mod tests {
         assert_eq!(json["drain_ms"], 30_000);
         json["later"] = true.into();
         assert_eq!(serde_json::from_value::<Routing>(json).unwrap(), routing);
+    }
+    #[test]
+    fn a_route_of_an_older_writer_is_read() {
+        let old = r#"{"listen":3000,"tls":true,"tcp":false,"paths":[{"prefix":"/","host":"blue-web","port":80,"strip":true}]}"#;
+        let route: Route = serde_json::from_str(old).unwrap();
+        assert!(route.tls && route.paths[0].strip && route.hosts.is_empty());
+        assert_eq!(serde_json::to_string(&route).unwrap(), old);
     }
 }

@@ -356,14 +356,31 @@ pub struct BuildSpec {
     pub platform: Option<String>,
     pub shm_size: Option<i64>,
     pub ulimits: BTreeMap<String, Ulimit>,
-    /// Further contexts, name to path or reference (`BuildKit`).
+    /// Further contexts: a name, or an image that the Dockerfile names, to a folder, `docker-image://…` or `service:…`.
     pub contexts: BTreeMap<String, String>,
-    /// Id to content (`BuildKit`).
-    pub secrets: BTreeMap<String, Vec<u8>>,
-    /// `id=socket or key` (`BuildKit`).
+    /// By id (`BuildKit`). They are no part of what the image is.
+    #[serde(skip)]
+    pub secrets: BTreeMap<String, BuildSecret>,
+    /// `id=socket`, `default` (`BuildKit`).
     pub ssh: Vec<String>,
     pub no_cache: bool,
     pub pull: bool,
+}
+
+/// Where a build's secret comes from; it is read when an instruction asks for it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum BuildSecret {
+    File(PathBuf),
+    Value(Vec<u8>),
+}
+
+impl std::fmt::Debug for BuildSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "File({})", path.display()),
+            Self::Value(_) => f.write_str("Value(…)"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{
     ports,
     preview::{self, Preview},
     proxy, releases, sources, state,
+    undo::undo,
 };
 use crate::{
     base::clock,
@@ -28,6 +29,8 @@ pub struct DeployOptions {
     pub force: bool,
     /// Numbers of replicas in place of the files'.
     pub replicas: BTreeMap<String, u32>,
+    /// Remove what stands of the color when it fails.
+    pub cleanup_on_failure: bool,
 }
 
 #[derive(Debug)]
@@ -82,7 +85,13 @@ pub(super) async fn deploy_locked(
         });
         Ok(took)
     })
-    .await?;
+    .await;
+    let took = match took {
+        Err(error) if options.cleanup_on_failure => {
+            return Err(undo(session, error, ready.color, &ready.release).await);
+        }
+        took => took?,
+    };
     Ok(Deployed {
         color: ready.color,
         release: ready.release,
@@ -161,7 +170,7 @@ pub(super) async fn ready(
         plan,
         images: app.services.iter().map(|s| (s.key.clone(), s.image.tag.clone())).collect(),
         previews: vec![],
-        warnings: warnings,
+        warnings,
         app,
         _folder: folder,
     })

@@ -29,6 +29,20 @@ pub enum OpsError {
         /// The color that was being deployed or switched to, whose containers stand for inspection.
         color: Option<Color>,
     },
+    #[error(
+        "{color} was not deployed{}",
+        kept.as_ref().map_or_else(
+            || "; what stood of it is removed".to_owned(),
+            |why| format!("; nothing was removed: {why}"),
+        )
+    )]
+    Undone {
+        /// Why it was not.
+        error: Box<OpsError>,
+        color: Color,
+        /// Why it stays all the same.
+        kept: Option<String>,
+    },
     #[error("`{}` of {} holds the lock since {}", holder.what, holder.who, holder.since)]
     Locked { holder: Box<Holder> },
     #[error("the {kind} `{name}` is not envctl's own")]

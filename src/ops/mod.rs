@@ -28,6 +28,7 @@ mod switch;
 mod test;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod up;
 
 pub use cleanup::{Cleanup, cleanup, plan_cleanup};
@@ -53,4 +54,4 @@ pub use status::{
 };
 pub use switch::{SwitchOptions, Switched, switch};
 pub use test::{CheckResult, Tested, test};
-pub use up::{Up, up};
+pub use up::{Up, UpOptions, up};

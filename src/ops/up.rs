@@ -9,12 +9,19 @@ use super::{
     sources, state,
     switch::{SwitchOptions, switch_locked},
     test::test,
+    undo::undo,
 };
 use crate::{
     model::{Color, Container},
     plan::{self, Switch},
     run::Event,
 };
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UpOptions {
+    /// Remove what stands of the new color when its deployment or its tests fail.
+    pub cleanup_on_failure: bool,
+}
 
 #[derive(Debug)]
 pub struct Up {
@@ -28,7 +35,7 @@ pub struct Up {
 }
 
 /// Brings everything up; when the live color runs exactly what the files say, it only says so.
-pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
+pub async fn up(session: &Session<'_>, options: UpOptions) -> Result<Up, OpsError> {
     let file = &session.project.file;
     let layer = if file.durable.compose.is_empty() && file.durable.services.is_empty() {
         None
@@ -63,13 +70,20 @@ pub async fn up(session: &Session<'_>) -> Result<Up, OpsError> {
             return Ok(Up { durable, deployed: None, tested: None, switched, addresses });
         }
         session.reporter.on(Event::Phase("deploy"));
-        let deployed = Box::pin(deploy_locked(session, DeployOptions::default())).await?;
+        let UpOptions { cleanup_on_failure } = options;
+        let deploy = DeployOptions { cleanup_on_failure, ..DeployOptions::default() };
+        let deployed = Box::pin(deploy_locked(session, deploy)).await?;
         let color = deployed.color;
         session.reporter.on(Event::Phase("test"));
         let tested = test(session, Some(color)).await?;
         if !tested.passed {
             let failed = tested.checks.iter().filter(|check| !check.passed).count();
-            return Err(OpsError::TestsFailed { color, failed, all: tested.checks.len() });
+            let error = OpsError::TestsFailed { color, failed, all: tested.checks.len() };
+            return Err(if cleanup_on_failure {
+                undo(session, error, color, &deployed.release).await
+            } else {
+                error
+            });
         }
         session.reporter.on(Event::Phase("switch"));
         let options = SwitchOptions { color: Some(color), force: false };

@@ -101,18 +101,40 @@ async fn connection(stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
     if place.tls.is_some() {
         Box::pin(encrypted(stream, peer, place)).await;
     } else if place.listener.tcp {
-        Box::pin(tcp::serve(stream, place)).await;
+        let Ok(here) = stream.local_addr() else { return };
+        Box::pin(tcp::serve(stream, (peer, here), place)).await;
     } else {
-        Box::pin(http1(stream, Client::new(&place, peer, false))).await;
+        match begins_http2(&stream, &place).await {
+            Some(true) => Box::pin(http2(stream, Client::new(&place, peer, true))).await,
+            Some(false) => Box::pin(http1(stream, Client::new(&place, peer, false))).await,
+            None => {}
+        }
+    }
+}
+
+/// Whether the client's first bytes are those of HTTP/2 by prior knowledge; `None` when none came. Who sends fewer than
+/// four at first is taken for a client of HTTP/1.
+async fn begins_http2(stream: &TcpStream, place: &Place) -> Option<bool> {
+    let mut first = [0; 24];
+    let peeked = tokio::select! {
+        peeked = timeout(place.shared.limits.idle_time, stream.peek(&mut first)) => peeked,
+        () = place.shared.stopping.cancelled() => return None,
+    };
+    match peeked {
+        Ok(Ok(length)) if length > 0 => {
+            Some(length >= 4 && b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".starts_with(&first[..length]))
+        }
+        _ => None,
     }
 }
 
 async fn encrypted(stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
     let Some(tls) = &place.tls else { return };
     let limit = place.shared.limits.handshake_time;
+    let Ok(here) = stream.local_addr() else { return };
     let Ok(Ok(stream)) = Box::pin(timeout(limit, tls.accept(stream))).await else { return };
     if place.listener.tcp {
-        Box::pin(tcp::serve(stream, place)).await;
+        Box::pin(tcp::serve(stream, (peer, here), place)).await;
     } else if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         Box::pin(http2(stream, Client::new(&place, peer, true))).await;
     } else {

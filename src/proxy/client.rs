@@ -1,7 +1,7 @@
 //! A client's connection: who it is, and whether it still does something.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -17,6 +17,8 @@ pub(super) struct Client {
     pub place: Arc<Place>,
     /// The client's address, as `X-Forwarded-For` has it.
     pub address: HeaderValue,
+    /// The same as an element of `Forwarded`.
+    pub forwarded: HeaderValue,
     /// Requests without a complete answer.
     active: AtomicU32,
     /// Whether the head of a request has begun (HTTP/1 only).
@@ -45,10 +47,17 @@ pub(super) enum Verdict {
 
 impl Client {
     pub fn new(place: &Arc<Place>, peer: SocketAddr, http2: bool) -> Arc<Self> {
-        let address = HeaderValue::try_from(peer.ip().to_canonical().to_string());
+        let ip = peer.ip().to_canonical();
+        let address = HeaderValue::try_from(ip.to_string());
+        let proto = if place.listener.tls { "https" } else { "http" };
+        let forwarded = HeaderValue::try_from(match ip {
+            IpAddr::V4(ip) => format!("for={ip};proto={proto}"),
+            IpAddr::V6(ip) => format!("for=\"[{ip}]\";proto={proto}"),
+        });
         Arc::new(Self {
             place: Arc::clone(place),
             address: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            forwarded: forwarded.unwrap_or_else(|_| HeaderValue::from_static("for=unknown")),
             active: AtomicU32::default(),
             head: AtomicBool::default(),
             changed: AtomicU64::new(place.shared.clock.now()),

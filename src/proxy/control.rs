@@ -10,6 +10,7 @@ use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{
     drain::Drain,
+    health,
     load::Load,
     retire,
     snapshot::Shared,
@@ -125,7 +126,9 @@ impl Control {
             if (listener.tls, listener.tcp) != (route.tls, route.tcp) {
                 return Err(format!("the proxy listens on port {port} for another protocol"));
             }
-            if route.paths.is_empty() || (route.tcp && route.paths.len() > 1) {
+            if route.redirect.is_none() && route.paths.is_empty()
+                || route.tcp && route.paths.len() > 1
+            {
                 return Err(format!("the route of port {port} has not one target"));
             }
             for rule in &route.paths {
@@ -293,8 +296,8 @@ async fn accepts(target: &Target, shared: &Shared) -> Result<(), String> {
     let addresses = target.look_up(shared).await.map_err(|error| error.to_string())?;
     let mut reason = String::new();
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(_) => return Ok(()),
+        match health::check(target, address, shared.limits.health_time).await {
+            Ok(()) => return Ok(()),
             Err(error) => reason = format!("{address}: {error}"),
         }
     }

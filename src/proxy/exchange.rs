@@ -4,10 +4,12 @@ use std::{
     fmt,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{client::Active, link::Lease, load::Open};
@@ -26,10 +28,19 @@ pub(super) struct Transfer {
     held: Option<Held>,
     /// Set for a stream that stays open: fires when it has to end.
     end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Set where the route bounds the time between two pieces.
+    idle: Option<Idle>,
+}
+
+struct Idle {
+    limit: Duration,
+    over: Pin<Box<Sleep>>,
 }
 
 /// What a request holds until its answer is complete.
 pub(super) struct Held {
+    /// The longest time between two pieces of the answer.
+    pub idle: Option<Duration>,
     pub lease: Lease,
     pub open: Open,
     pub active: Active,
@@ -46,7 +57,12 @@ impl Transfer {
         end: Option<WaitForCancellationFutureOwned>,
         cx: &mut Context<'_>,
     ) -> Self {
-        let mut transfer = Self { incoming, held: Some(held), end: end.map(Box::pin) };
+        let idle = held.idle.map(|limit| {
+            #[expect(clippy::disallowed_methods, reason = "the service's time for its next piece")]
+            let over = Box::pin(tokio::time::sleep(limit));
+            Idle { limit, over }
+        });
+        let mut transfer = Self { incoming, held: Some(held), end: end.map(Box::pin), idle };
         if transfer.incoming.is_end_stream() {
             transfer.finish(cx);
         }
@@ -64,6 +80,9 @@ impl Transfer {
         let Some(held) = &mut self.held else { return Poll::Ready(None) };
         match held.lease.poll_body(&mut self.incoming, cx) {
             Poll::Ready(Some(Ok(frame))) => {
+                if let Some(idle) = &mut self.idle {
+                    idle.over.as_mut().reset(Instant::now() + idle.limit);
+                }
                 if self.incoming.is_end_stream() || frame.is_trailers() {
                     self.finish(cx);
                 }
@@ -83,6 +102,12 @@ impl Transfer {
                 {
                     self.held = None;
                     return Poll::Ready(None);
+                }
+                if let Some(idle) = &mut self.idle
+                    && idle.over.as_mut().poll(cx).is_ready()
+                {
+                    self.held = None;
+                    return Poll::Ready(Some(Err(BrokenOff(None))));
                 }
                 Poll::Pending
             }

@@ -1,9 +1,10 @@
 //! The heads of requests and answers, made fit for the other side.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri,
+    HeaderMap, HeaderName, HeaderValue, Uri, Version,
     header::{self, Entry},
-    uri::PathAndQuery,
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
 };
 
 use super::{client::Client, target::Target};
@@ -130,8 +131,10 @@ pub(super) fn to_service(
 
     let place = &client.place;
     let trusted = place.shared.trust_forwarded;
-    if present.forwarded && !trusted {
-        headers.remove(header::FORWARDED);
+    if present.forwarded && trusted {
+        headers.append(header::FORWARDED, client.forwarded.clone());
+    } else {
+        headers.insert(header::FORWARDED, client.forwarded.clone());
     }
     match headers.entry(FORWARDED_FOR) {
         Entry::Occupied(mut entry) if trusted => {
@@ -201,6 +204,23 @@ pub(super) fn origin_form(uri: &mut Uri, headers: &mut HeaderMap, strip: usize) 
     if let Ok(rest) = PathAndQuery::try_from(rest) {
         *uri = Uri::from(rest);
     }
+}
+
+/// Puts a request's target where HTTP/2 has it.
+pub(super) fn to_http2(parts: &mut Parts, target: &Target) {
+    let host = parts.headers.remove(header::HOST);
+    parts.headers.remove(header::TRANSFER_ENCODING);
+    let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let authority = authority.or_else(|| Authority::try_from(target.name()).ok());
+    let path = parts.uri.path_and_query().cloned();
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = authority;
+    uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    if let Ok(uri) = Uri::from_parts(uri) {
+        parts.uri = uri;
+    }
+    parts.version = Version::HTTP_2;
 }
 
 /// Whether a list of tokens has this one.

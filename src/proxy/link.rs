@@ -19,7 +19,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::unconstrained};
 
-use super::{exchange::BrokenOff, target::Connected, upload::Upload};
+use super::{exchange::BrokenOff, multiplexed::Multiplexed, target::Connected, upload::Upload};
 
 /// The most that is read from a client or a service, or held for it, at once.
 pub(super) const BUFFER: usize = 64 << 10;
@@ -31,10 +31,11 @@ pub(super) struct Link {
     ended: bool,
 }
 
-/// A link that one request has for itself.
+/// A link that one request has for itself, or its part of one that it shares.
 #[derive(Debug)]
 pub(super) struct Lease {
     link: Option<Box<Link>>,
+    shared: Option<Multiplexed>,
     replica: Connected,
     worker: usize,
     /// Whether the link has served a request before.
@@ -60,7 +61,11 @@ impl Link {
 
 impl Lease {
     pub fn new(link: Box<Link>, replica: Connected, worker: usize, reused: bool) -> Self {
-        Self { link: Some(link), replica, worker, reused }
+        Self { link: Some(link), shared: None, replica, worker, reused }
+    }
+
+    pub fn shared(link: Multiplexed, replica: Connected, worker: usize, reused: bool) -> Self {
+        Self { link: None, shared: Some(link), replica, worker, reused }
     }
 
     /// Sends a request and waits for the head of its answer, at most until `expired` says so (asked whenever the task wakes).
@@ -69,6 +74,15 @@ impl Lease {
         request: Request<Upload>,
         expired: impl Fn() -> bool,
     ) -> Result<Response<Incoming>, SendError> {
+        if let Some(Multiplexed(send)) = &mut self.shared {
+            let mut answer = pin!(send.try_send_request(request));
+            return std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Ready(result) => Poll::Ready(result.map_err(|e| SendError::Failed(e.into()))),
+                Poll::Pending if expired() => Poll::Ready(Err(SendError::Expired)),
+                Poll::Pending => Poll::Pending,
+            })
+            .await;
+        }
         let Some(link) = &mut self.link else { return Err(SendError::Lost) };
         // `unconstrained`: a pending answer must depend on the connection alone, which is what wakes the task.
         let mut answer = pin!(unconstrained(link.send.try_send_request(request)));
@@ -90,6 +104,10 @@ impl Lease {
         body: &mut Incoming,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if self.shared.is_some() {
+            let frame = Pin::new(body).poll_frame(cx);
+            return frame.map(|frame| frame.map(|frame| frame.map_err(|e| BrokenOff(Some(e)))));
+        }
         let mut frame = poll_frame(body);
         let ended = self.link.as_mut().is_none_or(|link| {
             if frame.is_pending() {

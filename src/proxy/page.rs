@@ -49,6 +49,10 @@ impl Page {
                 StatusCode::NOT_FOUND,
                 format!("{color} has no route for port {port} in release {release}"),
             ),
+            NoWay::NoHost { color } => {
+                Self::new(StatusCode::NOT_FOUND, format!("{color} has no route for this host"))
+            }
+            NoWay::Redirect { .. } => Self::new(StatusCode::PERMANENT_REDIRECT, "ask over HTTPS"),
             NoWay::NoPath { color } => {
                 Self::new(StatusCode::NOT_FOUND, format!("{color} has no route for this path"))
             }

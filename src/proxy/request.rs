@@ -1,6 +1,6 @@
 //! One request: the way it takes, the exchange with the service, the answer.
 
-use std::{sync::Arc, task::Poll};
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version, header,
@@ -19,10 +19,11 @@ use super::{
     link::SendError,
     load::Kind,
     page::{self, Page},
-    snapshot::Way,
+    snapshot::{NoWay, Way},
     tunnel,
-    upload::Upload,
+    upload::{Upload, UploadError},
 };
+use crate::model::Protocol;
 
 /// Answers one request; whatever goes wrong is an answer too.
 pub(super) async fn handle(
@@ -39,19 +40,34 @@ pub(super) async fn handle(
         return page.answer(html, None, active);
     }
     let shared = &client.place.shared;
-    let way = match shared.way(&client.place.listener, request.uri().path(), Kind::Request) {
+    let (listener, headers) = (&client.place.listener, request.headers());
+    let way = match shared.way(listener, request.uri().path(), headers, Kind::Request) {
         Ok(way) => way,
-        Err(why) => return Page::no_way(&why).answer(html, None, active),
+        Err(why) => {
+            let mut answer = Page::no_way(&why).answer(html, None, active);
+            if let NoWay::Redirect { port } = why
+                && let Some(location) = secure(&request, port)
+            {
+                answer.headers_mut().insert(header::LOCATION, location);
+            }
+            return answer;
+        }
     };
     let color = way.color;
+    if way.target.spec.limits.body.is_some_and(|most| request.body().size_hint().lower() > most) {
+        return too_long().answer(html, Some(color), active);
+    }
+    let limit = way.target.answer_time(&shared.limits);
     let result = if client.is_http2() {
         // Its connection carries other requests too, so the time of an upload cannot be told from its bytes.
         let times = if request.body().is_end_stream() { 1 } else { 12 };
-        let (limit, name) = (shared.limits.answer_time * times, way.target.name());
+        let (limit, name) = (limit * times, way.target.name());
         // Boxed: what only HTTP/2 needs must not make every request bigger.
         let exchange = Box::pin(timeout(limit, exchange(&client, request, way, active)));
         let late = |_| (Page::new(StatusCode::GATEWAY_TIMEOUT, too_slow(&name)), client.begin());
         exchange.await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+    } else if way.target.spec.limits.response_ms.is_some() {
+        Box::pin(waking(limit / 4, exchange(&client, request, way, active))).await
     } else {
         // A request of HTTP/1 is polled whenever its connection is, which is often enough to see its time pass.
         exchange(&client, request, way, active).await
@@ -63,6 +79,36 @@ pub(super) async fn handle(
         }
         Err((page, active)) => page.answer(html, Some(color), active),
     }
+}
+
+/// Polls a future often enough for it to see its time pass.
+async fn waking<F: Future>(every: Duration, future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut turn = tokio::time::interval(every.max(Duration::from_millis(10)));
+    loop {
+        tokio::select! {
+            output = &mut future => return output,
+            _ = turn.tick() => {}
+        }
+    }
+}
+
+/// The same address over HTTPS.
+fn secure(request: &Request<Incoming>, port: u16) -> Option<HeaderValue> {
+    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    let end = if host.starts_with('[') {
+        host.find(']')? + 1
+    } else {
+        host.find(':').unwrap_or(host.len())
+    };
+    let name = &host[..end];
+    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    HeaderValue::try_from(format!("https://{name}{port}{path}")).ok()
+}
+
+fn too_long() -> Page {
+    Page::refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than this route allows")
 }
 
 /// Refuses what must not be passed on.
@@ -170,6 +216,7 @@ fn copy(request: &Request<Upload>) -> Request<Upload> {
     let mut copy = Request::new(Upload::Nothing);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     copy
 }
@@ -192,7 +239,8 @@ async fn exchange(
     let clock = &place.shared.clock;
     let began = clock.now();
     // From the last byte that moved: an upload may take longer than an answer.
-    let expired = || clock.since(began.max(client.moved())) > place.shared.limits.answer_time;
+    let limit = target.answer_time(&place.shared.limits);
+    let expired = || clock.since(began.max(client.moved())) > limit;
 
     // What cannot be sent twice never goes over a connection that its other end may be closing right now.
     let mut reuse = upgrade.is_none() && is_repeatable(&request);
@@ -202,7 +250,7 @@ async fn exchange(
             Ok(lease) => lease,
             Err(why) => return Err((Page::unreachable(&target, &why), active)),
         };
-        let spare = lease.reused.then(|| copy(&request));
+        let spare = (lease.reused && is_repeatable(&request)).then(|| copy(&request));
         let error = match lease.send(request, expired).await {
             Ok(response) => break (lease, response),
             Err(SendError::Expired) => {
@@ -229,7 +277,8 @@ async fn exchange(
             _ => return Err((failure(&target.name(), error.as_ref()), active)),
         }
     };
-    respond(client, response, upgrade, Held { lease, open, active }).await
+    let held = Held { idle: target.idle_time(), lease, open, active };
+    respond(client, response, upgrade, held).await
 }
 
 /// Makes a request fit for the service.
@@ -239,22 +288,26 @@ fn prepare(
     target: &super::target::Target,
     strip: usize,
 ) -> (Request<Upload>, Option<OnUpgrade>) {
+    let h2c = target.spec.protocol == Protocol::H2c;
     let wanted = request.headers().get(header::UPGRADE);
     let upgrade = match wanted {
         // An upgrade to HTTP/2 would be the way around all that is checked here.
-        Some(protocol) if !headers::contains(protocol, b"h2c") => {
+        Some(protocol) if !h2c && !headers::contains(protocol, b"h2c") => {
             request.extensions_mut().remove::<OnUpgrade>()
         }
         _ => None,
     };
     let (mut parts, incoming) = request.into_parts();
-    let body = Upload::new(incoming, client);
+    // Streams of gRPC may be silent for long.
+    let body = Upload::new(incoming, (!h2c).then_some(client), target.spec.limits.body);
     let has_body = !matches!(body, Upload::Nothing);
     parts.extensions.clear();
     parts.version = Version::HTTP_11;
     headers::to_service(&mut parts.headers, client, target, upgrade.is_some(), has_body);
     headers::origin_form(&mut parts.uri, &mut parts.headers, strip);
-    if client.is_http2() && has_body && !parts.headers.contains_key(header::CONTENT_LENGTH) {
+    if h2c {
+        headers::to_http2(&mut parts, target);
+    } else if client.is_http2() && has_body && !parts.headers.contains_key(header::CONTENT_LENGTH) {
         parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     (Request::from_parts(parts, body), upgrade)
@@ -275,7 +328,7 @@ async fn respond(
             return Err((Page::new(StatusCode::BAD_GATEWAY, words), held.active));
         };
         headers::to_client(&mut parts.headers, true);
-        let Held { mut lease, mut open, active } = held;
+        let Held { mut lease, mut open, active, .. } = held;
         let end = open.stays(Kind::WebSocket);
         lease.stays();
         client.place.tasks.spawn(tunnel::websocket(upgrade, lease, open, end));
@@ -308,9 +361,21 @@ fn is_event_stream(kind: &HeaderValue) -> bool {
     kind.as_bytes().get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted))
 }
 
+fn is_too_long(error: &hyper::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(UploadError::TooLong) = error.downcast_ref() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// What to tell about a request that got no answer.
 fn failure(name: &str, error: Option<&hyper::Error>) -> Page {
     match error {
+        Some(error) if is_too_long(error) => too_long(),
         Some(error) if error.is_user() => Page::refused(
             StatusCode::BAD_REQUEST,
             "the request's body is not what its head announced",

@@ -26,6 +26,7 @@ use super::{
     control::Control,
     control_io,
     error::ProxyError,
+    health,
     options::Options,
     snapshot::{Shared, Snapshot},
     store::Store,
@@ -144,6 +145,7 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
     if let Some(tls) = tls {
         runtime.spawn(tls::keep(tls));
     }
+    runtime.spawn(health::watch(Arc::clone(&shared)));
     control_io::socket(&control, runtime.handle(), &options.state)?;
 
     let mut running =

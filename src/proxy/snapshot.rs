@@ -6,14 +6,15 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     clock::Clock,
+    hosts::Hosts,
     load::{Kind, Load, Open},
     options::Limits,
-    target::{Names, Target},
+    target::{Names, Spec, Target},
 };
 use crate::model::{Color, Listener, Routing, Stack};
 
@@ -50,9 +51,20 @@ pub(super) struct Side {
     load: Arc<Load>,
 }
 
+/// The routes of one port.
 #[derive(Debug)]
 struct Table {
     listen: u16,
+    /// The one without hosts last.
+    sites: Vec<Site>,
+}
+
+/// The routes of some hosts, or of all.
+#[derive(Debug)]
+struct Site {
+    hosts: Hosts,
+    /// The port of the TLS route that requests are sent to.
+    redirect: Option<u16>,
     /// Longest prefix first.
     rules: Vec<Rule>,
 }
@@ -75,9 +87,17 @@ pub(super) enum NoWay {
         color: Color,
         release: String,
     },
+    /// The port has routes, and none for the host that is asked for.
+    NoHost {
+        color: Color,
+    },
     /// The route has no rule that covers the path.
     NoPath {
         color: Color,
+    },
+    /// The same is to be asked over HTTPS, on this port.
+    Redirect {
+        port: u16,
     },
 }
 
@@ -94,10 +114,16 @@ pub(super) struct Way {
 impl Shared {
     /// Finds the way by the snapshot of this very moment: a switch that has been answered is seen by whatever asks later, and
     /// what took its way before is counted before the switch looks at what is left.
-    pub fn way(&self, listener: &Listener, path: &str, kind: Kind) -> Result<Way, NoWay> {
+    pub fn way(
+        &self,
+        listener: &Listener,
+        path: &str,
+        headers: &HeaderMap,
+        kind: Kind,
+    ) -> Result<Way, NoWay> {
         loop {
             let snapshot = self.snapshot.load();
-            let way = snapshot.way(listener, path, kind);
+            let way = snapshot.way(listener, path, headers, kind);
             if Arc::ptr_eq(&snapshot, &self.snapshot.load()) {
                 return way;
             }
@@ -111,8 +137,11 @@ impl Shared {
         id = (id ^ (id >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         id = (id ^ (id >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         id ^= id >> 31;
-        HeaderValue::try_from(format!("{id:016x}"))
-            .unwrap_or_else(|_| HeaderValue::from_static("-"))
+        let mut text = [0; 16];
+        for (at, digit) in text.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(id >> (60 - 4 * at) & 15) as usize];
+        }
+        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
     }
 
     pub fn load(&self, color: Color) -> &Arc<Load> {
@@ -158,15 +187,27 @@ impl Snapshot {
         self.sides.iter().flatten().flat_map(|side| side.targets())
     }
 
-    fn way(&self, listener: &Listener, path: &str, kind: Kind) -> Result<Way, NoWay> {
+    fn way(
+        &self,
+        listener: &Listener,
+        path: &str,
+        headers: &HeaderMap,
+        kind: Kind,
+    ) -> Result<Way, NoWay> {
         let color = listener.color.or(self.live).ok_or(NoWay::NothingLive)?;
         let side = self.side(color).ok_or(NoWay::NoStack(color))?;
         let table =
             side.tables.iter().find(|table| table.listen == listener.route).ok_or_else(|| {
                 NoWay::NoRoute { port: listener.route, color, release: side.release.clone() }
             })?;
+        let site = table.site(headers).ok_or(NoWay::NoHost { color })?;
+        if let Some(port) = site.redirect {
+            // Each color's preview has its own distance from the live port.
+            let apart = listener.color.map_or(0, |_| listener.port.wrapping_sub(listener.route));
+            return Err(NoWay::Redirect { port: port.wrapping_add(apart) });
+        }
         let rule =
-            table.rules.iter().find(|rule| rule.covers(path)).ok_or(NoWay::NoPath { color })?;
+            site.rules.iter().find(|rule| rule.covers(path)).ok_or(NoWay::NoPath { color })?;
         Ok(Way {
             color,
             target: Arc::clone(&rule.target),
@@ -179,34 +220,54 @@ impl Snapshot {
 impl Side {
     fn new(stack: &Stack, load: &Arc<Load>, workers: usize) -> Self {
         let mut targets: Vec<Arc<Target>> = vec![];
-        let mut target = |host: &str, port: u16| {
-            if let Some(known) = targets.iter().find(|t| t.host() == host && t.port() == port) {
+        let mut target = |spec: Spec| {
+            if let Some(known) = targets.iter().find(|target| target.spec == spec) {
                 return Arc::clone(known);
             }
-            let target = Arc::new(Target::new(host, port, workers));
+            let target = Arc::new(Target::new(spec, workers));
             targets.push(Arc::clone(&target));
             target
         };
-        let tables = stack.routes.iter().map(|route| {
+        let mut tables: Vec<Table> = vec![];
+        for route in &stack.routes {
             let mut rules: Vec<Rule> = route
                 .paths
                 .iter()
                 .map(|rule| Rule {
                     prefix: rule.prefix.as_str().into(),
                     strip: rule.strip,
-                    target: target(&rule.host, rule.port),
+                    target: target(Spec::new(route, rule)),
                 })
                 .collect();
             rules.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
-            Table { listen: route.listen, rules }
-        });
-        let tables = tables.collect();
+            let site = Site { hosts: Hosts::new(&route.hosts), redirect: route.redirect, rules };
+            match tables.iter_mut().find(|table| table.listen == route.listen) {
+                Some(table) => table.sites.push(site),
+                None => tables.push(Table { listen: route.listen, sites: vec![site] }),
+            }
+        }
+        for table in &mut tables {
+            table.sites.sort_by_key(|site| site.hosts.breadth());
+        }
         Self { release: stack.release.clone(), tables, load: Arc::clone(load) }
     }
 
     /// Every target; one that several rules name comes as often.
     pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
-        self.tables.iter().flat_map(|table| table.rules.iter().map(|rule| &rule.target))
+        let sites = self.tables.iter().flat_map(|table| &table.sites);
+        sites.flat_map(|site| site.rules.iter().map(|rule| &rule.target))
+    }
+}
+
+impl Table {
+    fn site(&self, headers: &HeaderMap) -> Option<&Site> {
+        if let [only] = self.sites.as_slice()
+            && only.hosts.is_all()
+        {
+            return Some(only);
+        }
+        let host = headers.get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
+        self.sites.iter().find(|site| site.hosts.covers(host))
     }
 }
 
@@ -229,7 +290,7 @@ mod tests {
         let rule = |prefix: &str| Rule {
             prefix: prefix.into(),
             strip: false,
-            target: Arc::new(Target::new("x", 1, 1)),
+            target: Arc::new(Target::new(Spec::default(), 1)),
         };
         assert!(rule("/").covers("/") && rule("/").covers("/a/b") && rule("/").covers("*"));
         assert!(rule("/api").covers("/api") && rule("/api").covers("/api/x"));

@@ -7,19 +7,22 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
-            AtomicU32, AtomicUsize,
+            AtomicBool, AtomicU32, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     link::{Lease, Link},
+    multiplexed::Multiplexed,
+    options::Limits,
     snapshot::Shared,
 };
+use crate::model::{PathRule, Probe, Protocol, Route, RouteLimits};
 
 /// How names become addresses.
 #[derive(Debug, Default)]
@@ -31,14 +34,39 @@ pub(super) enum Names {
     Fixed(Mutex<std::collections::HashMap<String, Vec<std::net::IpAddr>>>),
 }
 
+/// What a target is, and how it is to be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Spec {
+    host: String,
+    port: u16,
+    pub protocol: Protocol,
+    pub proxy_protocol: bool,
+    pub limits: RouteLimits,
+    pub health: Option<Probe>,
+}
+
+impl Spec {
+    pub fn new(route: &Route, rule: &PathRule) -> Self {
+        Self {
+            host: rule.host.clone(),
+            port: rule.port,
+            protocol: rule.protocol,
+            proxy_protocol: route.proxy_protocol,
+            limits: route.limits,
+            health: route.health.clone(),
+        }
+    }
+}
+
 /// A name and port on the proxy's network.
 #[derive(Debug)]
 pub(super) struct Target {
-    host: String,
-    port: u16,
+    pub spec: Spec,
     workers: usize,
     known: Mutex<Known>,
     turn: AtomicUsize,
+    /// When the replicas were asked for their health last.
+    asked: Mutex<Option<Instant>>,
     /// Held while the name is looked up, so that many who wait for the same cost one look.
     asking: tokio::sync::Mutex<()>,
 }
@@ -55,7 +83,7 @@ struct Known {
 /// One address of a target.
 #[derive(Debug)]
 pub(super) struct Replica {
-    address: SocketAddr,
+    pub address: SocketAddr,
     /// Requests and connections on it now.
     open: AtomicU32,
     /// Those of them that do not end by themselves.
@@ -63,8 +91,13 @@ pub(super) struct Replica {
     ejected: Mutex<Option<Instant>>,
     /// It is about to be removed, unless that is long past.
     retired: Mutex<Option<Instant>>,
+    /// Failed health checks in a row, and whether they were enough.
+    failures: AtomicU32,
+    sick: AtomicBool,
     /// Kept connections, for each worker its own.
     idle: Box<[Mutex<VecDeque<Idle>>]>,
+    /// The connection that a worker's requests share, where the protocol can do that.
+    multiplexed: Box<[Mutex<Option<Multiplexed>>]>,
 }
 
 #[derive(Debug)]
@@ -109,28 +142,30 @@ impl Names {
 }
 
 impl Target {
-    pub fn new(host: &str, port: u16, workers: usize) -> Self {
+    pub fn new(spec: Spec, workers: usize) -> Self {
         Self {
-            host: host.to_owned(),
-            port,
+            spec,
             workers,
             known: Mutex::default(),
             turn: AtomicUsize::default(),
+            asked: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
         }
     }
 
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// `green-api:80`.
     pub fn name(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        format!("{}:{}", self.spec.host, self.spec.port)
+    }
+
+    /// From a request to the head of its answer.
+    pub fn answer_time(&self, limits: &Limits) -> Duration {
+        self.spec.limits.response_ms.map_or(limits.answer_time, Duration::from_millis)
+    }
+
+    /// Between two pieces of an answer.
+    pub fn idle_time(&self) -> Option<Duration> {
+        self.spec.limits.idle_ms.map(Duration::from_millis)
     }
 
     /// A connection for one request: a kept one, if `reuse` allows it, else a new one to the least loaded address that
@@ -141,15 +176,40 @@ impl Target {
         worker: usize,
         reuse: bool,
     ) -> Result<Lease, Unreachable> {
-        if reuse
-            && let Some(replica) = self.choose(shared, &[])
-            && let Some(link) = replica.take(worker, shared)
-        {
-            return Ok(Lease::new(link, replica, worker, true));
+        if self.spec.protocol == Protocol::H2c {
+            return Box::pin(self.share(shared, worker)).await;
         }
+        let chosen = self.choose(shared, &[]);
+        let kept = chosen.as_ref().filter(|_| reuse).and_then(|one| one.take(worker, shared));
+        let chosen = match (kept, chosen) {
+            (Some(link), Some(replica)) => return Ok(Lease::new(link, replica, worker, true)),
+            (_, chosen) => chosen,
+        };
         // Boxed: what most requests do without must not make each of them bigger.
-        let (stream, replica) = Box::pin(self.connect(shared)).await?;
+        let (stream, replica) = Box::pin(self.connect_first(shared, chosen)).await?;
         Ok(Lease::new(Box::new(Link::new(stream).await), replica, worker, false))
+    }
+
+    /// A connection that many requests use at once, to the least loaded address.
+    async fn share(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        worker: usize,
+    ) -> Result<Lease, Unreachable> {
+        let chosen = self.choose(shared, &[]);
+        let link = chosen.as_ref().and_then(|replica| {
+            replica.multiplexed(worker).as_ref().and_then(Multiplexed::another)
+        });
+        let chosen = match (link, chosen) {
+            (Some(link), Some(replica)) => return Ok(Lease::shared(link, replica, worker, true)),
+            (_, chosen) => chosen,
+        };
+        let (stream, replica) = self.connect_first(shared, chosen).await?;
+        let address = replica.address;
+        let refused = |source| Unreachable::Refused { address, source };
+        let link = Multiplexed::new(stream).await.map_err(refused)?;
+        *replica.multiplexed(worker) = link.another();
+        Ok(Lease::shared(link, replica, worker, false))
     }
 
     /// A new connection to the least loaded address that accepts it.
@@ -157,12 +217,23 @@ impl Target {
         self: &Arc<Self>,
         shared: &Arc<Shared>,
     ) -> Result<(TcpStream, Connected), Unreachable> {
+        self.connect_first(shared, None).await
+    }
+
+    /// The same, where an address was chosen already: that one first.
+    async fn connect_first(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        mut chosen: Option<Connected>,
+    ) -> Result<(TcpStream, Connected), Unreachable> {
         let limits = &shared.limits;
+        let connect_time =
+            self.spec.limits.connect_ms.map_or(limits.connect_time, Duration::from_millis);
         let mut failed: Vec<SocketAddr> = vec![];
         let mut error = None;
         let mut looked_up = false;
         loop {
-            let Some(replica) = self.choose(shared, &failed) else {
+            let Some(replica) = chosen.take().or_else(|| self.choose(shared, &failed)) else {
                 if looked_up {
                     return Err(error.unwrap_or_else(|| {
                         Unreachable::NoAddress(io::ErrorKind::NotFound.into())
@@ -175,7 +246,7 @@ impl Target {
                 continue;
             };
             let address = replica.address;
-            match timeout(limits.connect_time, TcpStream::connect(address)).await {
+            match timeout(connect_time, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     let _ = stream.set_nodelay(true);
                     replica.eject(None);
@@ -208,7 +279,7 @@ impl Target {
         in_turn
             .filter(|replica| !but.contains(&replica.address))
             .min_by_key(|replica| {
-                (replica.is_retired(), replica.is_ejected(), replica.open.load(Relaxed))
+                (replica.is_retired(), replica.is_out(), replica.open.load(Relaxed))
             })
             .map(|replica| Connected::new(Arc::clone(replica)))
     }
@@ -229,7 +300,7 @@ impl Target {
                 return if addresses.is_empty() { Err(none()) } else { Ok(addresses) };
             }
         }
-        let looking = shared.names.look_up(&self.host, self.port);
+        let looking = shared.names.look_up(&self.spec.host, self.spec.port);
         let found = timeout(shared.limits.connect_time, looking).await;
         let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let mut known = self.known();
@@ -248,6 +319,10 @@ impl Target {
         Ok(known.replicas.iter().map(|replica| replica.address).collect())
     }
 
+    pub fn host(&self) -> &str {
+        &self.spec.host
+    }
+
     /// Sends nothing new to these addresses (their ports aside) while there are others; returns those that were known.
     pub fn retire(&self, addresses: &[SocketAddr], until: Instant) -> Vec<Arc<Replica>> {
         let known = self.known();
@@ -261,10 +336,27 @@ impl Target {
         retired
     }
 
+    /// When the replicas are to be asked next; `None`, and from now on later, when that is now.
+    pub fn due(&self, interval: Duration) -> Option<Instant> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match *asked {
+            Some(then) if then + interval > now => Some(then + interval),
+            _ => {
+                *asked = Some(now);
+                None
+            }
+        }
+    }
+
+    /// The addresses that are known now.
+    pub fn replicas(&self) -> Vec<Arc<Replica>> {
+        self.known().replicas.clone()
+    }
+
     /// Closes connections that nobody used for long.
     pub fn sweep(&self, worker: usize, shared: &Shared) {
-        let replicas = self.known().replicas.clone();
-        for replica in replicas {
+        for replica in self.replicas() {
             let fresh = |idle: &Idle| shared.clock.since(idle.since) < shared.limits.reuse_time;
             replica.idle(worker).retain(fresh);
         }
@@ -318,7 +410,10 @@ impl Replica {
             staying: AtomicU32::default(),
             ejected: Mutex::default(),
             retired: Mutex::default(),
+            failures: AtomicU32::default(),
+            sick: AtomicBool::default(),
             idle: (0..workers).map(|_| Mutex::default()).collect(),
+            multiplexed: (0..workers).map(|_| Mutex::default()).collect(),
         }
     }
 
@@ -362,7 +457,25 @@ impl Replica {
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn is_ejected(&self) -> bool {
+    fn multiplexed(&self, worker: usize) -> MutexGuard<'_, Option<Multiplexed>> {
+        self.multiplexed[worker].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the result of a health check. Says whether that took the replica out, or brought it back.
+    pub fn checked(&self, good: bool, threshold: u32) -> bool {
+        if good {
+            self.failures.store(0, Relaxed);
+            return self.sick.swap(false, Relaxed);
+        }
+        let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
+        failures >= threshold && !self.sick.swap(true, Relaxed)
+    }
+
+    /// Whether it gets no requests while there are others.
+    fn is_out(&self) -> bool {
+        if self.sick.load(Relaxed) {
+            return true;
+        }
         let until = *self.ejected.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)
     }

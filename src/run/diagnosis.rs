@@ -93,7 +93,9 @@ pub(super) fn diagnose(
         }
         End::Exited { code: found } => (Cause::Ended, code(*found)),
         End::Restarts { times } => {
-            (Cause::Ended, format!("restarts again and again ({times} times)"))
+            let last = seen.exit_code.map(|code| format!(" with exit code {code}"));
+            let last = last.unwrap_or_default();
+            (Cause::Ended, format!("ends{last} and restarts, again and again ({times} times)"))
         }
         End::Later(State::Exited { code: found }) => {
             (Cause::Ended, format!("was ready, then {}", code(*found)))
@@ -192,6 +194,14 @@ fn port_in_use(line: &str) -> Option<String> {
         Some(found) => format!("port {}", &found[1]),
         None => "its port".to_owned(),
     })
+}
+
+/// A refusal without the names of the runtime's own parts.
+pub(super) fn last_words(refusal: &str) -> String {
+    ["container process: ", "container init: ", "container process caused: ", "init caused: "]
+        .iter()
+        .fold(refusal, |rest, part| rest.rsplit_once(part).map_or(rest, |(_, last)| last))
+        .to_owned()
 }
 
 /// What the engine's refusal to start a container means, where it is about the container's own definition.

@@ -21,6 +21,8 @@ pub enum Event<'a> {
     /// Something worth a line that is no step.
     Note(&'a str),
     Warning(&'a str),
+    /// What failed, told before the operation goes on with what it does about it.
+    Error(&'a str),
 }
 
 /// Takes the events of an operation; called from one task at a time.

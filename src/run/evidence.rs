@@ -42,7 +42,7 @@ pub struct Evidence {
     pub log: Vec<String>,
     /// It ran, so that an empty log says something.
     #[serde(skip)]
-    pub(super) ran: bool,
+    pub ran: bool,
 }
 
 /// What is asked about.
@@ -80,9 +80,10 @@ impl Evidence {
             ..known
         };
         if let Ok(Some(seen)) = engine.inspect(subject.container).await {
-            evidence.exit_code = match (seen.state, end) {
-                (State::Exited { code }, _) => Some(code),
-                _ => seen.exit_code.filter(|_| seen.restarts > 0 || *end == End::NotStarted),
+            let last = seen.exit_code.filter(|_| seen.restarts > 0 || *end == End::NotStarted);
+            evidence.exit_code = match seen.state {
+                State::Exited { code } => Some(code),
+                _ => last.or(evidence.exit_code),
             };
             evidence.oom_killed |= seen.oom_killed;
             evidence.restarts = seen.restarts;
@@ -119,7 +120,10 @@ impl fmt::Display for Evidence {
         if self.oom_killed && self.cause != Cause::OutOfMemory {
             write!(f, "\n  a process of it ran out of memory")?;
         }
+        // The engine's own refusal is the reason already.
+        let refused = self.error.is_some() && !self.ran;
         if let Some(code) = self.exit_code
+            && !refused
             && !self.reason.contains(&format!("exit code {code}"))
         {
             write!(f, "\n  exit code: {code}")?;
@@ -127,7 +131,7 @@ impl fmt::Display for Evidence {
         if self.restarts > 0 && !self.reason.contains("times)") {
             write!(f, "\n  restarts: {}", self.restarts)?;
         }
-        if let Some(error) = &self.error {
+        if let Some(error) = self.error.as_ref().filter(|_| !refused) {
             write!(f, "\n  the engine says: {}", cut(error))?;
         }
         if let Some(probe) = &self.probe {

@@ -11,7 +11,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     Event, Evidence, Failure, Reporter, RunError, Secrets,
-    diagnosis::{End, not_started},
+    course::Course,
+    diagnosis::{End, last_words, not_started},
     evidence::Subject,
     failure::service_of,
     proxy::tell,
@@ -23,7 +24,7 @@ use crate::{
         ServiceSpec,
         control::{Answer, Request},
     },
-    plan::{Action, Id, ImageJob, Plan, Until},
+    plan::{Action, Id, ImageJob, Plan, Step, Until},
 };
 
 /// Builds and pulls at one time; the engine's processors are the limit.
@@ -53,7 +54,7 @@ impl Executor<'_> {
         let images = Semaphore::new(IMAGES_AT_ONCE);
         let (tell_progress, mut progress) = mpsc::unbounded_channel();
         let mut waiting: Vec<Id> = plan.steps().iter().map(|step| step.id).collect();
-        let mut took = BTreeMap::new();
+        let mut course = Course::new(plan, self.reporter);
         let ready = RefCell::new(vec![]);
         let mut watch = Box::pin(again(WATCH, async || {
             let known = ready.borrow().clone();
@@ -66,7 +67,7 @@ impl Executor<'_> {
         let mut running: FuturesUnordered<LocalBoxFuture<'_, Ended>> = FuturesUnordered::new();
         let (failed, started, source) = loop {
             let can_start =
-                |id: &Id| plan.step(*id).after.iter().all(|before| took.contains_key(before));
+                |id: &Id| plan.step(*id).after.iter().all(|before| course.is_done(*before));
             let (start, rest): (Vec<Id>, Vec<Id>) = waiting.into_iter().partition(can_start);
             waiting = rest;
             for id in start {
@@ -86,7 +87,10 @@ impl Executor<'_> {
             let tell = |id, step| {
                 let step = match step {
                     engine::Step::Line(line) => engine::Step::Line(secrets.redact(&line)),
-                    other => other,
+                    engine::Step::Instruction { number, of, text } => {
+                        engine::Step::Instruction { number, of, text: secrets.redact(&text) }
+                    }
+                    bytes @ engine::Step::Bytes { .. } => bytes,
                 };
                 self.reporter.on(Event::Progress(plan, id, step));
             };
@@ -99,13 +103,12 @@ impl Executor<'_> {
                         tell(id, step);
                     }
                     match next {
-                        None => return Ok(took),
+                        None => return Ok(course.end()),
                         Some((id, started, Ok(()))) => {
                             if matches!(&plan.step(id).action, Action::Await(wait) if wait.until != Until::Completed) {
                                 ready.borrow_mut().push(id);
                             }
-                            took.insert(id, started.elapsed());
-                            self.reporter.on(Event::Done(plan, id, started.elapsed()));
+                            course.done(id, started.elapsed());
                         }
                         Some((id, started, Err(source))) => break (id, started, source),
                     }
@@ -114,9 +117,12 @@ impl Executor<'_> {
             }
         };
         self.reporter.on(Event::Failed(plan, failed, started.elapsed()));
+        let took = course.end();
         drop(running);
         let observed = self.engine.observe().await.ok();
-        Err(Failure::new(plan, failed, source, observed.as_ref(), &secrets))
+        let proxy = Action::Start(self.proxy.to_owned());
+        let started = |step: &Step| took.contains_key(&step.id) && step.action != proxy;
+        Err(Failure::new(plan, failed, source, observed.as_ref(), &started, &secrets))
     }
 
     pub(super) async fn act(
@@ -139,7 +145,7 @@ impl Executor<'_> {
             Action::CreateVolume(spec) => engine.create_volume(spec).await?,
             Action::RemoveVolume(name) => engine.remove_volume(name).await?,
             Action::Create(spec) => engine.create(spec).await.map_err(|source| {
-                RunError::Service { service: service_of(plan, &spec.name), done: "made", source }
+                RunError::Service { service: service_of(plan, &spec.name), done: "created", source }
             })?,
             Action::Start(name) => self.start(plan, name).await?,
             Action::Connect(name, attachment) => engine.connect(name, attachment).await?,
@@ -173,7 +179,7 @@ impl Executor<'_> {
         if let EngineError::Refused { reason, .. } = &source
             && not_started(reason).is_some()
         {
-            let known = Evidence { error: Some(reason.clone()), ..Evidence::default() };
+            let known = Evidence { error: Some(last_words(reason)), ..Evidence::default() };
             let subject = Subject {
                 container: name,
                 service: &service,

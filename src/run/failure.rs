@@ -4,7 +4,7 @@ use super::{Evidence, ProxyError, Secrets};
 use crate::{
     engine::EngineError,
     model::{Observed, State, control::Draining, labels},
-    plan::{Action, Id, Plan},
+    plan::{Action, Id, Plan, Step},
 };
 
 /// Names that are shown of a list.
@@ -41,13 +41,15 @@ pub enum RunError {
 }
 
 fn list(what: &str, names: &[String]) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
+    some(names).map(|names| format!("\n  {what}: {names}")).unwrap_or_default()
+}
+
+/// The first of these, and how many more there are; none of none.
+pub(super) fn some(names: &[String]) -> Option<String> {
     let more = names.len().saturating_sub(NAMES);
     let shown = names[..names.len() - more].join(", ");
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("\n  {what}: {shown}{more}")
+    (!names.is_empty()).then(|| format!("{shown}{more}"))
 }
 
 impl Failure {
@@ -57,6 +59,7 @@ impl Failure {
         id: Id,
         mut source: RunError,
         observed: Option<&Observed>,
+        started: &dyn Fn(&Step) -> bool,
         secrets: &Secrets,
     ) -> Self {
         match &mut source {
@@ -68,9 +71,14 @@ impl Failure {
             }
             _ => {}
         }
-        let running = observed.map(|observed| running(plan, observed)).unwrap_or_default();
-        let kept_back =
-            kept_back(plan, id).into_iter().filter(|name| !running.contains(name)).collect();
+        let running = observed.map(|observed| running(plan, observed, started)).unwrap_or_default();
+        let own = match &source {
+            RunError::Service { service, .. } => service.clone(),
+            RunError::NotHealthy(evidence) => evidence.service.clone(),
+            _ => String::new(),
+        };
+        let mut kept_back = kept_back(plan, id);
+        kept_back.retain(|name| *name != own && !running.contains(name));
         Self { title: plan.step(id).title.clone(), source, kept_back, running }
     }
 }
@@ -90,11 +98,12 @@ fn kept_back(plan: &Plan, failed: Id) -> Vec<String> {
     names
 }
 
-fn running(plan: &Plan, observed: &Observed) -> Vec<String> {
-    let started = plan.steps().iter().filter_map(|step| match &step.action {
-        Action::Start(container) => Some(container),
-        _ => None,
-    });
+fn running(plan: &Plan, observed: &Observed, started: &dyn Fn(&Step) -> bool) -> Vec<String> {
+    let started =
+        plan.steps().iter().filter(|step| started(step)).filter_map(|step| match &step.action {
+            Action::Start(container) => Some(container),
+            _ => None,
+        });
     started
         .filter(|name| {
             let state = observed.container(name).map(|found| found.state);

@@ -1,5 +1,6 @@
 //! Executes a plan: order, concurrency, cancellation, events. Takes no decisions. Imports what is below it.
 
+mod course;
 mod diagnosis;
 mod event;
 mod evidence;

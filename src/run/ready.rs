@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{
     Evidence, Executor, Poll, ProxyError, RunError, WaitError,
     diagnosis::{End, Lacks},
@@ -19,6 +21,8 @@ use crate::{
 /// Restarts after which a container is taken to restart for ever.
 const RESTARTS: u32 = 4;
 const PROBE: Duration = Duration::from_secs(30);
+/// A service that nothing can be asked of counts as ready when it has run for so long: what fails at once is seen.
+const SETTLED: Duration = Duration::from_millis(400);
 
 /// What the looks at a container saw.
 #[derive(Default)]
@@ -26,6 +30,9 @@ struct Looked {
     lacks: Lacks,
     probe: Option<String>,
     out_of_memory: bool,
+    exit_code: Option<i64>,
+    /// Since when it runs, and its restarts then.
+    runs: Option<(Instant, u32)>,
 }
 
 impl Executor<'_> {
@@ -43,6 +50,7 @@ impl Executor<'_> {
         let known = Evidence {
             probe: looked.probe,
             oom_killed: looked.out_of_memory,
+            exit_code: looked.exit_code,
             ..Evidence::default()
         };
         let subject = Subject::of(wait, spec_of(plan, &wait.container));
@@ -56,6 +64,7 @@ impl Executor<'_> {
             return Err(Over::Ended(End::Gone));
         };
         looked.out_of_memory |= seen.oom_killed;
+        looked.exit_code = seen.exit_code.or(looked.exit_code);
         match standing(&seen, &wait.until)? {
             Standing::Done => return Ok(Poll::Ready(())),
             Standing::NotYet(why) => {
@@ -89,6 +98,8 @@ impl Executor<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        let asked = seen.healthcheck.as_ref().is_some_and(|check| check.test.command().is_some())
+            || matches!(wait.until, Until::Accepting { .. });
         if let Until::Accepting { host, port } = &wait.until {
             let request = Request::Probe { host: host.clone(), port: *port };
             match tell(self.engine, self.proxy, &request).await {
@@ -97,6 +108,13 @@ impl Executor<'_> {
                     return lacking(Lacks::Port(*port), format!("{target}: {reason}"));
                 }
                 Err(error) => return lacking(Lacks::Port(*port), error.to_string()),
+            }
+        }
+        if !asked {
+            let runs = looked.runs.filter(|(_, restarts)| *restarts == seen.restarts);
+            let (since, _) = *looked.runs.insert(runs.unwrap_or((Instant::now(), seen.restarts)));
+            if seen.uptime.unwrap_or_default().max(since.elapsed()) < SETTLED {
+                return Ok(Poll::Pending("it has just started".to_owned()));
             }
         }
         Ok(Poll::Ready(()))

@@ -1,8 +1,10 @@
 //! What must not be shown: it is blotted out of everything that a service or a build says.
 
-use std::borrow::Cow;
-
-use crate::plan::{Action, Plan};
+use crate::{
+    base::files,
+    model::Mount,
+    plan::{Action, Plan},
+};
 
 /// Stands where a secret stood.
 const BLOT: &str = "[redacted]";
@@ -36,17 +38,23 @@ impl Secrets {
         Self(lines)
     }
 
-    /// These, and the secret files that the plan lays into containers.
+    /// These, and the secret files that the plan lays into containers or mounts.
     #[must_use]
     pub(super) fn and_files_of(&self, plan: &Plan) -> Self {
-        let files = plan.steps().iter().flat_map(|step| match &step.action {
-            Action::Create(spec) => spec.files.as_slice(),
-            _ => &[],
-        });
-        let contents = files
-            .filter(|file| file.path.starts_with(FOLDER))
-            .map(|file| String::from_utf8_lossy(&file.content));
-        Self::new(self.0.iter().map(|known| Cow::Borrowed(known.as_str())).chain(contents))
+        let mut values = self.0.clone();
+        for step in plan.steps() {
+            let Action::Create(spec) = &step.action else { continue };
+            let laid = spec.files.iter().filter(|file| file.path.starts_with(FOLDER));
+            values.extend(laid.map(|file| String::from_utf8_lossy(&file.content).into_owned()));
+            values.extend(spec.mounts.iter().filter_map(|mount| match mount {
+                // One of another machine, or none of ours to read, is not known here.
+                Mount::Bind { source, target, .. } if target.starts_with(FOLDER) => {
+                    files::read_text(source).ok()
+                }
+                _ => None,
+            }));
+        }
+        Self::new(values)
     }
 
     /// The text without them.

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::Semaphore;
 
 use super::{Event, Executor, Failure};
-use crate::plan::{Id, Plan};
+use crate::plan::{Id, Plan, Step};
 
 impl Executor<'_> {
     /// Does all steps but those that wait for one that failed. All failures come at the end.
@@ -45,7 +45,9 @@ impl Executor<'_> {
             return vec![];
         }
         let observed = self.engine.observe().await.ok();
-        let failure = |(id, source)| Failure::new(plan, id, source, observed.as_ref(), &secrets);
+        let started = |step: &Step| done.contains(&step.id);
+        let failure =
+            |(id, source)| Failure::new(plan, id, source, observed.as_ref(), &started, &secrets);
         failed.into_iter().map(failure).collect()
     }
 }

@@ -16,7 +16,10 @@ use super::{
     stream::{Stream, Talk},
     style, table,
 };
-use crate::{plan::Plan, run::Reporter};
+use crate::{
+    plan::Plan,
+    run::{Evidence, Reporter},
+};
 
 /// The printer: data to stdout, talk to stderr.
 ///
@@ -32,10 +35,22 @@ pub struct Ui {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Said<'a> {
-    Note { text: &'a str },
-    Warning { text: &'a str },
-    Hint { text: &'a str },
-    Error { text: &'a str, causes: &'a [String], hints: &'a [String] },
+    Note {
+        text: &'a str,
+    },
+    Warning {
+        text: &'a str,
+    },
+    Hint {
+        text: &'a str,
+    },
+    Error {
+        text: &'a str,
+        causes: &'a [String],
+        hints: &'a [String],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        evidence: Option<&'a Evidence>,
+    },
     Summary(&'a Summary),
 }
 
@@ -132,7 +147,14 @@ impl Ui {
 
     /// Says what failed, why, and what to do about it.
     pub fn error(&self, text: &str, causes: &[String], hints: &[String]) {
-        self.tell(&Said::Error { text, causes, hints }, || errors::error(text, causes, hints));
+        let said = Said::Error { text, causes, hints, evidence: None };
+        self.tell(&said, || errors::error(text, causes, hints));
+    }
+
+    /// As [`Ui::error`]; for tools, with the evidence that the text tells of.
+    pub fn failure(&self, text: &str, hints: &[String], evidence: Option<&Evidence>) {
+        let said = Said::Error { text, causes: &[], hints, evidence };
+        self.tell(&said, || errors::error(text, &[], hints));
     }
 
     /// Closes an operation; silent with `quiet`.
@@ -277,6 +299,19 @@ mod tests {
         ui.redraw("a\n");
         ui.redraw("b\n");
         assert_eq!(out.text(), "a\n\nb\n\n");
+    }
+
+    #[test]
+    fn tools_get_the_evidence_of_a_failure_as_fields() {
+        let (ui, _, err) = ui(Options { progress: Progress::Json, ..Options::default() });
+        let service = "green/web".to_owned();
+        let evidence = Evidence { service, exit_code: Some(9), ..Evidence::default() };
+        ui.failure("green/web ended with exit code 9", &[], Some(&evidence));
+        let event: serde_json::Value = serde_json::from_str(&err.text()).unwrap();
+        assert_eq!(event["event"], "error");
+        assert_eq!(event["evidence"]["service"], "green/web");
+        assert_eq!(event["evidence"]["exit_code"], 9);
+        assert_eq!(event["evidence"]["cause"], "ended");
     }
 
     struct Failing(io::ErrorKind);

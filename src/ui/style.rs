@@ -89,6 +89,14 @@ pub(super) fn width(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(plain.as_str())
 }
 
+/// The text within so many columns, `…` where it was cut; colors end with it.
+pub(super) fn crop(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    console::truncate_str(text, columns, "…").into_owned()
+}
+
 /// `0.3 s`, then as [`words::duration`] has it: a running count does not jump from unit to unit.
 pub(super) fn seconds(time: Duration) -> String {
     if time < Duration::from_secs(60) {

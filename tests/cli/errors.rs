@@ -71,7 +71,7 @@ fn an_unknown_environment_is_answered_with_the_near_one() {
 #[test]
 fn routes_that_cannot_be_are_refused() {
     for (routes, said) in [
-        ("[{ listen: 8080 }]", "needs either `to` or `paths`"),
+        ("[{ listen: 8080 }]", "needs one of `to`, `paths` and `redirect`"),
         ("[{ listen: 8080, to: web:80 }, { listen: 8090, to: web:80 }]", "port 8090"),
         ("[{ listen: 8080, to: web }]", "`web` is not a target such as api:80"),
         ("[{ listen: 70000, to: web:80 }]", "`70000` is not a port"),

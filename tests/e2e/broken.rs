@@ -1,6 +1,10 @@
 //! Deployments that fail half-way: what went wrong is told with its evidence, the live color serves on untouched, and what
 //! did not come up is left for a look.
 
+mod causes;
+mod definitions;
+mod removed;
+
 use std::time::{Duration, Instant};
 
 use crate::support::{
@@ -26,6 +30,38 @@ fn fails(sandbox: &Sandbox, blue: &str, code: i32) -> Outcome {
     assert_eq!(sandbox.live().as_deref(), Some("blue"));
     assert_eq!(engine::named(Kind::Container, &sandbox.thing("lock")), [""; 0]);
     failed.says("the live color is untouched").says("envctl logs green")
+}
+
+/// A project of these services, as the `services:` of a Compose file, two spaces in.
+fn services(yaml: &str) -> Sandbox {
+    Sandbox::of(&[
+        ("envctl.yaml", "name: @NAME@\napp: { compose: [compose.yaml] }\n"),
+        ("compose.yaml", &format!("services:\n{yaml}")),
+    ])
+}
+
+/// What a failed command said last: from its first `error:` on, without what differs from run to run.
+fn told(sandbox: &Sandbox, failed: &Outcome) -> String {
+    let at = failed.stderr.find("error: ").unwrap_or_else(|| panic!("no error: {failed}"));
+    let folder = sandbox.path("").display().to_string();
+    let mut text = failed.stderr[at..].replace(folder.trim_end_matches('/'), "FOLDER");
+    for (pattern, instead) in [
+        (sandbox.name.as_str(), "NAME"),
+        (r"\b[0-9a-f]{12,64}\b", "ID"),
+        (r"\d+ times", "N times"),
+        (r"connection: Get .*", "connection: …"),
+    ] {
+        text = regex::Regex::new(pattern).unwrap().replace_all(&text, instead).into_owned();
+    }
+    text
+}
+
+/// Deploys a project that cannot come up, and returns what is said of it.
+#[track_caller]
+fn fails_with(sandbox: &Sandbox, code: i32, more: &str) -> String {
+    let failed = sandbox.envctl(&format!("deploy {more}")).run().code(code);
+    assert_eq!(sandbox.live(), None);
+    told(sandbox, &failed)
 }
 
 #[test]

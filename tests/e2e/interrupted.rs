@@ -40,6 +40,7 @@ fn lock(sandbox: &Sandbox) -> Option<String> {
 fn interrupt(sandbox: &Sandbox, running: Running, signal: &str) {
     running.signal(signal);
     let ended = running.end(Duration::from_secs(30)).code(130);
+    let ended = ended.says("stopped after ").says(" steps");
     let _ = ended.says("interrupted").says("running the command again goes on from here");
     assert_eq!(lock(sandbox), None);
     assert_eq!(sandbox.color(), "blue");

@@ -88,7 +88,7 @@ fn append(tar: &mut Builder<impl Write>, context: &Context, entry: &Entry) -> io
     header.set_mode(entry.mode);
     header.set_uid(0);
     header.set_gid(0);
-    header.set_mtime(entry.modified);
+    header.set_mtime(entry.modified.as_secs());
     header.set_size(0);
     match &entry.kind {
         Kind::Folder => {

@@ -5,9 +5,13 @@ use std::{
     fs, io,
     os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use super::ignore::{Ignore, Matches};
+use super::{
+    dockerfile::{images, with_images},
+    ignore::{Ignore, Matches},
+};
 use crate::{
     engine::{EngineError, Result},
     model::BuildSpec,
@@ -24,6 +28,8 @@ pub struct Context {
     pub entries: Vec<Entry>,
     /// The Dockerfile's path in what is sent.
     pub dockerfile: String,
+    /// The Dockerfile, with the images of further contexts in it.
+    pub text: Vec<u8>,
     /// Files that are not the context's own: an outer Dockerfile, and the ignore file that hides it from `COPY`.
     pub added: Vec<(String, Vec<u8>)>,
 }
@@ -35,8 +41,10 @@ pub struct Entry {
     pub kind: Kind,
     /// Permission bits.
     pub mode: u32,
-    /// Seconds since 1970.
-    pub modified: u64,
+    /// Since 1970.
+    pub modified: Duration,
+    /// It is ignored, and sent only because the classic builder wants it; no instruction sees it.
+    pub hidden: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -53,38 +61,58 @@ impl Context {
         if !seen.is_dir() {
             return Err(failed(&root, &"it is no folder"));
         }
-        let (dockerfile, outer) = dockerfile(spec)?;
+        let (mut dockerfile, text, mut inner) = dockerfile(spec)?;
         let ignore_file = ignore_file(&root, &dockerfile);
-        let text = match &ignore_file {
+        let changed = with_contexts(spec, &text);
+        if changed != text {
+            (dockerfile, inner) = (RESERVED.to_owned(), false);
+        }
+        let ignored = match &ignore_file {
             Some(path) => fs::read_to_string(path).map_err(|error| failed(path, &error))?,
             None => String::new(),
         };
-        let ignore = Ignore::parse(&text)
+        let ignore = Ignore::parse(&ignored)
             .map_err(|bad| failed(&root.join(ignore_file.unwrap_or_default()), &bad.0))?;
         let mut added = vec![];
         let mut always = BTreeSet::from([PathBuf::from(IGNORE_FILE)]);
-        if let Some(text) = outer {
+        if inner {
+            always.insert(PathBuf::from(&dockerfile));
+        } else {
             // The engine leaves a Dockerfile that is ignored out of the build.
             let own = fs::read_to_string(root.join(IGNORE_FILE));
             let mut hidden = own.unwrap_or_else(|_| IGNORE_FILE.to_owned());
             hidden.extend(["\n", RESERVED, "\n"]);
             added.push((IGNORE_FILE.to_owned(), hidden.into_bytes()));
-            added.push((RESERVED.to_owned(), text));
-        } else {
-            always.insert(PathBuf::from(&dockerfile));
+            added.push((RESERVED.to_owned(), changed.clone()));
         }
         let mut walk = Walk { root: &root, ignore: &ignore, always, entries: vec![] };
         walk.folder(Path::new(""), &ignore.root())?;
         let mut entries = walk.entries;
         entries.retain(|entry| !added.iter().any(|(name, _)| entry.path == Path::new(name)));
-        Ok(Self { root, entries, dockerfile, added })
+        Ok(Self { root, entries, dockerfile, text: changed, added })
     }
 }
 
-/// The Dockerfile's path in what is sent and, where it does not come from there, its text.
-fn dockerfile(spec: &BuildSpec) -> Result<(String, Option<Vec<u8>>)> {
+/// The images that a build's Dockerfile builds on or takes from, as it names them.
+pub fn base_images(spec: &BuildSpec) -> Result<Vec<String>> {
+    let (_, text, _) = dockerfile(spec)?;
+    Ok(images(&String::from_utf8_lossy(&text), &spec.args))
+}
+
+/// The Dockerfile with images in the place of further contexts' names.
+fn with_contexts(spec: &BuildSpec, text: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(text) {
+        Ok(text) if !spec.contexts.is_empty() => {
+            with_images(text, &spec.args, &spec.contexts).into_bytes()
+        }
+        _ => text.to_vec(),
+    }
+}
+
+/// The Dockerfile's path in what is sent, its text, and whether it comes from the context.
+fn dockerfile(spec: &BuildSpec) -> Result<(String, Vec<u8>, bool)> {
     if let Some(text) = &spec.dockerfile_inline {
-        return Ok((RESERVED.to_owned(), Some(text.clone().into_bytes())));
+        return Ok((RESERVED.to_owned(), text.clone().into_bytes(), false));
     }
     let named = if spec.dockerfile.as_os_str().is_empty() {
         Path::new("Dockerfile")
@@ -92,13 +120,9 @@ fn dockerfile(spec: &BuildSpec) -> Result<(String, Option<Vec<u8>>)> {
         &spec.dockerfile
     };
     let path = spec.context.join(named);
-    let inner = path.strip_prefix(&spec.context).ok().and_then(normal);
-    if let Some(inner) = inner {
-        fs::metadata(&path).map_err(|error| failed(&path, &error))?;
-        return Ok((inner, None));
-    }
     let text = fs::read(&path).map_err(|error| failed(&path, &error))?;
-    Ok((RESERVED.to_owned(), Some(text)))
+    let inner = path.strip_prefix(&spec.context).ok().and_then(normal);
+    Ok(inner.map_or((RESERVED.to_owned(), text.clone(), false), |inner| (inner, text, true)))
 }
 
 /// The path without `.` and `..`; none where it leaves its folder.
@@ -150,7 +174,8 @@ impl Walk<'_> {
     fn entry(&mut self, path: &Path, above: &Matches) -> Result<()> {
         let text = path.to_string_lossy();
         let matches = self.ignore.matches(&text, above);
-        let ignored = self.ignore.ignores(&matches) && !self.always.contains(path);
+        let hidden = self.ignore.ignores(&matches);
+        let ignored = hidden && !self.always.contains(path);
         let full = self.root.join(path);
         if ignored && !full.is_dir() {
             return Ok(());
@@ -178,14 +203,19 @@ impl Walk<'_> {
             && (!ignored
                 || self.ignore.may_except_below(&text)
                 || self.always.iter().any(|always| always.starts_with(path)));
-        let modified = u64::try_from(seen.mtime()).unwrap_or(0);
-        let entry = Entry { path: path.to_owned(), kind, mode: seen.mode() & 0o7777, modified };
+        let modified = Duration::new(
+            u64::try_from(seen.mtime()).unwrap_or(0),
+            u32::try_from(seen.mtime_nsec()).unwrap_or(0),
+        );
+        let mode = seen.mode() & 0o7777;
+        let mut entry = Entry { path: path.to_owned(), kind, mode, modified, hidden };
         let at = self.entries.len();
         if inside {
             self.folder(path, &matches)?;
         }
         // An ignored folder is sent only for what is in it.
         if !ignored || self.entries.len() > at {
+            entry.hidden = hidden && self.entries[at..].iter().all(|below| below.hidden);
             self.entries.insert(at, entry);
         }
         Ok(())

@@ -35,6 +35,8 @@ pub struct Docker {
     pub(super) build_kit: bool,
     /// The folder of `config.json` with the registries' logins.
     pub(super) logins: Option<PathBuf>,
+    /// The socket of the user's SSH agent.
+    pub(super) agent: Option<PathBuf>,
     /// For what is quick.
     pub(super) api: bollard::Docker,
     /// For what takes as long as it takes.
@@ -64,8 +66,9 @@ impl Docker {
         let Some(found) = text("api-version") else {
             return Err(unreachable("what answers is no Docker engine"));
         };
-        let build_kit =
-            text("builder-version").is_some() && text("ostype").as_deref() == Some("linux");
+        // Docker Engine has it since 18.09, whether it names it as its default (`Builder-Version`) or not; on Linux only.
+        let build_kit = text("server").is_some_and(|server| server.starts_with("Docker/"))
+            && text("ostype").as_deref() == Some("linux");
         let spoken: Version =
             found.parse().map_err(|()| unreachable("its API version cannot be read"))?;
         if spoken < Version::OLDEST {
@@ -93,6 +96,7 @@ impl Docker {
             version,
             build_kit,
             logins: None,
+            agent: None,
             api: api(QUICK)?,
             patient: api(PATIENT)?,
             transport,
@@ -103,6 +107,20 @@ impl Docker {
     #[must_use]
     pub fn with_logins(mut self, folder: impl Into<PathBuf>) -> Self {
         self.logins = Some(folder.into());
+        self
+    }
+
+    /// Lets builds that ask for it talk to the SSH agent at this socket (`SSH_AUTH_SOCK`).
+    #[must_use]
+    pub fn with_agent(mut self, socket: Option<PathBuf>) -> Self {
+        self.agent = socket;
+        self
+    }
+
+    /// Builds with the classic builder, though the engine may have `BuildKit` (`DOCKER_BUILDKIT=0`).
+    #[must_use]
+    pub fn with_classic_builder(mut self) -> Self {
+        self.build_kit = false;
         self
     }
 

@@ -1,6 +1,11 @@
 //! Logins at registries, as `docker login` keeps them.
 
-use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bollard::auth::DockerCredentials;
@@ -43,20 +48,24 @@ pub(super) async fn of(folder: &Path, registry: &str) -> Result<Option<DockerCre
     find(&read(folder)?, registry).await
 }
 
-/// All logins, by registry, for a build that may pull from any. One whose helper fails is left out: the build may not
-/// need it.
+/// All logins, by registry, for a build that may pull from any; and why those are missing whose helper failed: the build
+/// may not need them.
 pub(super) async fn all(
     folder: &Path,
-) -> Result<std::collections::HashMap<String, DockerCredentials>, String> {
+) -> Result<(HashMap<String, DockerCredentials>, Vec<String>), String> {
     let config = read(folder)?;
-    let mut logins = std::collections::HashMap::new();
+    let (mut logins, mut failures) = (HashMap::new(), vec![]);
     for key in config.auths.keys().chain(config.cred_helpers.keys()) {
-        if let Ok(Some(login)) = find(&config, host(key)).await {
-            let key = if host(key) == "docker.io" { DOCKER_IO } else { key };
-            logins.insert(key.to_owned(), login);
+        match find(&config, host(key)).await {
+            Ok(Some(login)) => {
+                let key = if host(key) == "docker.io" { DOCKER_IO } else { key };
+                logins.insert(key.to_owned(), login);
+            }
+            Ok(None) => {}
+            Err(reason) => failures.push(reason),
         }
     }
-    Ok(logins)
+    Ok((logins, failures))
 }
 
 fn read(folder: &Path) -> Result<Config, String> {
@@ -89,7 +98,7 @@ async fn find(config: &Config, registry: &str) -> Result<Option<DockerCredential
 }
 
 /// `https://index.docker.io/v1/` is `docker.io`; `https://ghcr.io` is `ghcr.io`.
-fn host(key: &str) -> &str {
+pub(super) fn host(key: &str) -> &str {
     let key = key.trim_start_matches("https://").trim_start_matches("http://");
     match key.split('/').next().unwrap_or(key) {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
@@ -199,7 +208,7 @@ mod tests {
         assert_eq!(name(folder.path(), "ghcr.io").await, pair("you", "pw"));
         assert_eq!(name(folder.path(), "empty.io").await, None);
         assert_eq!(name(folder.path(), "quay.io").await, None);
-        let all = all(folder.path()).await.unwrap();
+        let (all, _) = all(folder.path()).await.unwrap();
         assert_eq!(all.len(), 2);
         assert!(all.contains_key(DOCKER_IO));
     }

@@ -12,3 +12,4 @@ mod scale;
 mod stage;
 mod status;
 mod traffic;
+mod undo;

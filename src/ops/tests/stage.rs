@@ -59,7 +59,7 @@ impl Notes {
 
 impl Reporter for Notes {
     fn on(&self, event: Event<'_>) {
-        if let Event::Note(text) | Event::Warning(text) = event {
+        if let Event::Note(text) | Event::Warning(text) | Event::Error(text) = event {
             self.0.lock().unwrap().push(text.to_owned());
         }
     }
@@ -125,7 +125,7 @@ impl Stage {
     }
 
     pub async fn up(&self) -> Result<ops::Up, OpsError> {
-        ops::up(&self.session()).await
+        ops::up(&self.session(), ops::UpOptions::default()).await
     }
 
     pub async fn deploy(&self) -> Result<ops::Deployed, OpsError> {

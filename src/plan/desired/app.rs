@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     image,
-    proxy::routes,
+    routes::routes,
     service::{self, Place, Role, Service},
     support,
 };

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     compose,
-    model::{BuildSpec, Names, Ulimit, labels},
+    model::{BuildSecret, BuildSpec, Names, Ulimit, labels},
     plan::ImageJob,
 };
 
@@ -30,8 +30,12 @@ fn build(
     let context = PathBuf::from(build.context.as_deref().unwrap_or("."));
     let secrets = build.secrets.iter().filter_map(|mount| {
         let object = project.secrets.get(&mount.source)?;
-        let value = object.value.as_ref()?.0.clone().into_bytes();
-        Some((mount.target.clone().unwrap_or_else(|| mount.source.clone()), value))
+        let secret = match (&object.value, &object.file) {
+            (Some(value), _) => BuildSecret::Value(value.0.clone().into_bytes()),
+            (None, Some(file)) => BuildSecret::File(file.into()),
+            (None, None) => return None,
+        };
+        Some((mount.target.clone().unwrap_or_else(|| mount.source.clone()), secret))
     });
     BuildSpec {
         tag: String::new(),

@@ -1,14 +1,13 @@
-//! The proxy as it shall be: what it listens on, where its routes lead, its container.
+//! The proxy as it shall be: what it listens on, its container.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{app::layer_labels, service::protocol};
+use super::{app::layer_labels, routes::published};
 use crate::{
-    compose::{self, Problem},
-    config,
+    compose, config,
     model::{
-        Attachment, Color, Container, Listener, Logging, Mount, Names, NetworkSpec, PathRule,
-        Publish, Resources, Restart, Route, ServiceSpec, VolumeSpec, labels,
+        Attachment, Color, Container, Listener, Logging, Mount, Names, NetworkSpec, Publish,
+        Resources, Restart, ServiceSpec, VolumeSpec, labels,
     },
 };
 
@@ -25,136 +24,14 @@ pub struct Proxy {
     pub spec: ServiceSpec,
 }
 
-/// A color's routes: those of the project file, else one for each port that the app's services publish.
-pub fn routes(
-    project: &config::Project,
-    files: &compose::Project,
-    color: Color,
-    problems: &mut Vec<Problem>,
-) -> Vec<Route> {
-    let offset = project.environment.port_offset;
-    let rule = |prefix: &str, service: &str, port: u16| PathRule {
-        prefix: prefix.to_owned(),
-        host: Names::alias(color, service),
-        port,
-        strip: false,
-    };
-    if project.file.proxy.routes.is_empty() {
-        let published = published(project, files, problems);
-        let ports: BTreeSet<u16> = published.keys().map(|listen| listen.port).collect();
-        let preview = project.file.proxy.preview;
-        let mut previews = BTreeMap::new();
-        for (port, other) in ports.iter().flat_map(|port| Color::ALL.map(|other| (*port, other))) {
-            let at = port.checked_add(preview.of(other));
-            let taken = match at {
-                Some(at) if ports.contains(&at) => format!("{at} is published itself"),
-                Some(at) => match previews.insert(at, port) {
-                    Some(before) => format!("{at} is one of {before}'s too"),
-                    None => continue,
-                },
-                None => "there is no such port".to_owned(),
-            };
-            problems.push(files.problem(
-                &["services"],
-                format!(
-                    "no preview of {port} on {other}: {taken}; set `proxy.preview` in envctl.yaml"
-                ),
-            ));
-        }
-        return published
-            .into_iter()
-            .map(|(listen, (tcp, key, target))| Route {
-                listen: listen.port,
-                tls: false,
-                tcp,
-                paths: vec![rule("/", key, target)],
-            })
-            .collect();
-    }
-    let mut all = vec![];
-    for route in &project.file.proxy.routes {
-        let whole = route.to.iter().map(|target| ("/", target));
-        let parts = route.paths.iter().map(|(prefix, target)| (prefix.as_str(), target));
-        let mut paths = vec![];
-        for (prefix, target) in whole.chain(parts) {
-            let key = &target.service;
-            if project.file.durable.services.contains(key) || !files.services.contains_key(key) {
-                let near =
-                    crate::base::words::nearest(key, files.services.keys().map(String::as_str));
-                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                problems.push(files.problem(
-                    &["services"],
-                    format!("route {} of envctl.yaml leads to `{target}`, and the app has no such service{hint}", route.listen.port),
-                ));
-            }
-            paths.push(rule(prefix, key, target.port));
-        }
-        paths.sort_by_key(|path| std::cmp::Reverse(path.prefix.len()));
-        all.push(Route {
-            listen: route.listen.port.saturating_add(offset),
-            tls: route.tls,
-            tcp: route.tcp,
-            paths,
-        });
-    }
-    all
-}
-
-/// A published address, in the order of its port.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Listen {
-    port: u16,
-    host_ip: String,
-}
-
-/// The ports that the app's services publish: address → (TCP, service, port behind it).
-fn published<'a>(
-    project: &config::Project,
-    files: &'a compose::Project,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<Listen, (bool, &'a str, u16)> {
-    let mut all = BTreeMap::new();
-    for (key, service) in &files.services {
-        if project.file.durable.services.contains(key) {
-            continue;
-        }
-        for (index, port) in service.ports.iter().enumerate() {
-            let index = index.to_string();
-            let at = ["services", key.as_str(), "ports", index.as_str()];
-            let Some(number) = port.published_port() else {
-                problems.push(files.problem(
-                    &at,
-                    "which port of the host? A route needs a fixed one: `\"8080:80\"`, or `proxy.routes` in envctl.yaml",
-                ));
-                continue;
-            };
-            if protocol(port) != "tcp" {
-                problems
-                    .push(files.problem(&at, format!("the proxy cannot route {}", protocol(port))));
-                continue;
-            }
-            let listen = Listen {
-                port: number.saturating_add(project.environment.port_offset),
-                host_ip: port.host_ip.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
-            };
-            let tcp = port.app_protocol.as_deref() == Some("tcp");
-            if all.keys().any(|other: &Listen| other.port == listen.port) {
-                problems
-                    .push(files.problem(&at, format!("port {} is published twice", listen.port)));
-            }
-            all.insert(listen, (tcp, key.as_str(), port.target));
-        }
-    }
-    all
-}
-
 /// Every port that the proxy listens on, with the host's address it is published on: the live ones and each color's
 /// previews.
 pub fn listeners(project: &config::Project, files: &compose::Project) -> Vec<(Listener, String)> {
-    let live: Vec<(u16, bool, bool, String)> = if project.file.proxy.routes.is_empty() {
+    // Routes that differ in their hosts share a listener.
+    let live: BTreeSet<(u16, bool, bool, String)> = if project.file.proxy.routes.is_empty() {
         published(project, files, &mut vec![])
             .into_iter()
-            .map(|(listen, (tcp, ..))| (listen.port, false, tcp, listen.host_ip))
+            .map(|(listen, port)| (listen.port, false, port.tcp, listen.host_ip))
             .collect()
     } else {
         let offset = project.environment.port_offset;
@@ -163,7 +40,10 @@ pub fn listeners(project: &config::Project, files: &compose::Project) -> Vec<(Li
             .proxy
             .routes
             .iter()
-            .map(|r| (r.listen.port.saturating_add(offset), r.tls, r.tcp, r.listen.host_ip.clone()))
+            .map(|r| {
+                let port = r.listen.port.saturating_add(offset);
+                (port, r.tls.is_on(), r.tcp, r.listen.host_ip.clone())
+            })
             .collect()
     };
     let mut all = vec![];

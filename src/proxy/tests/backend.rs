@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -30,6 +30,8 @@ pub struct Backend {
     pub address: SocketAddr,
     pub requests: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
+    /// Whether `/health` says no.
+    pub sick: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -49,22 +51,23 @@ impl Backend {
         let address = listener.local_addr().unwrap();
         let (requests, connections) =
             (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let counted = (Arc::clone(&requests), Arc::clone(&connections));
+        let sick = Arc::<AtomicBool>::default();
+        let counted = (Arc::clone(&requests), Arc::clone(&connections), Arc::clone(&sick));
         let task = tokio::spawn(async move {
             let mut serving = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counted.1.fetch_add(1, SeqCst);
-                let requests = Arc::clone(&counted.0);
+                let (requests, sick) = (Arc::clone(&counted.0), Arc::clone(&counted.2));
                 let service = service_fn(move |request| {
                     requests.fetch_add(1, SeqCst);
-                    answer(name, request)
+                    answer(name, sick.load(SeqCst), request)
                 });
                 let io = TokioIo::new(stream);
                 let connection = http1::Builder::new().serve_connection(io, service);
                 serving.spawn(connection.with_upgrades());
             }
         });
-        Self { address, requests, connections, task }
+        Self { address, requests, connections, sick, task }
     }
 }
 
@@ -105,7 +108,11 @@ fn full(text: impl Into<Bytes>) -> Body {
     Full::new(text.into()).boxed()
 }
 
-async fn answer(name: &'static str, request: Request<Incoming>) -> hyper::Result<Response<Body>> {
+async fn answer(
+    name: &'static str,
+    sick: bool,
+    request: Request<Incoming>,
+) -> hyper::Result<Response<Body>> {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
     let mut response = Response::new(full(name));
@@ -145,6 +152,12 @@ async fn answer(name: &'static str, request: Request<Incoming>) -> hyper::Result
             let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
             response.headers_mut().insert("content-type", kind);
         }
+        "/stuck" => {
+            let first = futures_util::stream::iter([Ok(Frame::data(Bytes::from("first")))]);
+            let stream = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+            *response.body_mut() = BodyExt::boxed(StreamBody::new(stream));
+        }
+        "/health" if sick => *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE,
         "/hop" => {
             let headers = response.headers_mut();
             headers.insert("connection", HeaderValue::from_static("x-private, keep-alive"));

@@ -3,8 +3,10 @@
 mod backend;
 mod conformance;
 mod control;
+mod grpc;
 mod http;
 mod retiring;
+mod routing;
 mod stage;
 mod staying;
 mod switching;

@@ -24,8 +24,9 @@ async fn two(drain: Duration) -> (Stage, Backend, Backend) {
     let first = Backend::start_at("one", ips[0], 0).await;
     let second = Backend::start_at("two", ips[1], first.address.port()).await;
     let port = first.address.port();
-    let paths = vec![PathRule { prefix: "/".into(), host: "blue-api".into(), port, strip: false }];
-    let routes = vec![Route { listen: WEB, tls: false, tcp: false, paths }];
+    let rule =
+        PathRule { prefix: "/".into(), host: "blue-api".into(), port, ..PathRule::default() };
+    let routes = vec![Route { listen: WEB, paths: vec![rule], ..Route::default() }];
     stage.put_stack(Blue, stage::stack(routes), drain).await;
     stage.switch(Blue).await;
     (stage, first, second)

@@ -154,9 +154,9 @@ pub fn route(listen: u16, rules: &[(&str, SocketAddr)]) -> Route {
         prefix: (*prefix).to_owned(),
         host: to.ip().to_string(),
         port: to.port(),
-        strip: false,
+        ..PathRule::default()
     };
-    Route { listen, tls: false, tcp: false, paths: rules.iter().map(rule).collect() }
+    Route { listen, paths: rules.iter().map(rule).collect(), ..Route::default() }
 }
 
 pub fn stack(routes: Vec<Route>) -> Stack {

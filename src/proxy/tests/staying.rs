@@ -194,3 +194,23 @@ async fn the_end_of_the_proxy_waits_for_requests_and_closes_what_stays() {
     assert_eq!(WEB, 3000);
     drop(folder);
 }
+
+#[tokio::test]
+async fn a_tcp_service_is_told_whose_connection_it_gets() {
+    let stage = Stage::with(vec![tcp(5432, None)], |_| {}, &[]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut routes = vec![route(5432, &[("/", listener.local_addr().unwrap())])];
+    (routes[0].tcp, routes[0].proxy_protocol) = (true, true);
+    stage.put_stack(Blue, stage::stack(routes), PATIENCE).await;
+    let answer = stage.ask(Ask::Switch { to: Blue, health: false }).await;
+    assert!(matches!(answer, Answer::Switched { .. }), "{answer:?}");
+    let mut client = TcpStream::connect(stage.live()).await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    let (mut service, _) = listener.accept().await.unwrap();
+    let mut got = [0; 33];
+    service.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got[..16], b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c");
+    assert_eq!(&got[24..26], client.local_addr().unwrap().port().to_be_bytes());
+    assert_eq!(&got[26..28], stage.live().port().to_be_bytes());
+    assert_eq!(&got[28..], b"hello");
+}

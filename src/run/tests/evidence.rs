@@ -136,18 +136,13 @@ fn stack() -> Stack {
 #[tokio::test(start_paused = true)]
 async fn a_command_that_the_image_lacks_is_told_as_that() {
     let engine = Memory::new();
-    let oci =
-        "OCI runtime create failed: exec: \"nope\": executable file not found in $PATH: unknown";
+    let oci = "OCI runtime create failed: unable to start container process: exec: \"nope\": executable file not found in $PATH: unknown";
     engine.behave("web", Behaviour::cannot_start(oci));
     let mut plan = Plan::default();
     service(&mut plan, &spec("web", None), Until::Healthy, &[]);
     let failure = fails(&engine, &plan).await;
     assert_eq!(cause(&failure), Cause::CommandNotFound);
-    assert_snapshot!(failure, @r#"
-    green/web cannot be started: its image has no command `nope`
-      exit code: 127
-      the engine says: OCI runtime create failed: exec: "nope": executable file not found in $PATH: unknown
-    "#);
+    assert_snapshot!(failure, @"green/web cannot be started: its image has no command `nope`");
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,5 +190,17 @@ async fn credentials_and_secret_files_are_blotted_out() {
     assert_snapshot!(failure, @"
     image `shop/api:1` cannot be built: `--pass [redacted]` is no flag
         Step 1/1 : FROM scratch
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_without_a_check_that_ends_at_once_is_never_taken_for_ready() {
+    let engine = Memory::new();
+    engine.behave("web", Behaviour::exits_after(Duration::from_millis(150), 9));
+    let mut plan = Plan::default();
+    service(&mut plan, &spec("web", None), Until::Healthy, &[]);
+    assert_snapshot!(fails(&engine, &plan).await, @"
+    green/web ended with exit code 9
+      its log is empty
     ");
 }

@@ -30,6 +30,7 @@ impl Reporter for Told {
             Event::Done(plan, id, _) => format!("done {}", plan.step(id).title),
             Event::Failed(plan, id, _) => format!("failed {}", plan.step(id).title),
             Event::Progress(plan, id, _) => format!("progress {}", plan.step(id).title),
+            Event::Note(text) => format!("note {text}"),
             _ => return,
         };
         self.0.lock().unwrap().push(line);

@@ -115,11 +115,23 @@ async fn an_executor_that_is_dropped_begins_nothing_more() {
     let told = Told::default();
     let cut = tokio::time::timeout(SECOND, run(&engine, &told, &plan)).await;
     assert!(cut.is_err());
-    assert_eq!(told.all(), ["begin a"]);
+    assert_eq!(told.all(), ["begin a", "note stopped after 0 of 2 steps"]);
     assert!(!engine.calls().contains(&"start b".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_plan_is_done_at_once() {
     run(&Memory::new(), &Told::default(), &Plan::default()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_is_cut_short_tells_how_far_it_came_and_what_was_started() {
+    let engine = engine(&["a", "b"]).await;
+    engine.slow("start b", SECOND * 60);
+    let mut plan = Plan::default();
+    start(&mut plan, "a", &[]);
+    start(&mut plan, "b", &[]);
+    let told = Told::default();
+    assert!(tokio::time::timeout(SECOND, run(&engine, &told, &plan)).await.is_err());
+    assert_eq!(told.all().last().unwrap(), "note stopped after 1 of 2 steps; started: `a`");
 }

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     Face,
-    board::{Board, SHORT},
+    board::{Board, SHORT, Size},
 };
 use crate::{run::Event, ui::stream::Talk};
 
@@ -20,6 +20,8 @@ const BURST: usize = 20;
 pub(super) struct Drawn {
     talk: Arc<Talk>,
     board: Board,
+    /// The terminal may be resized at any time.
+    size: Box<dyn Fn() -> Size + Send>,
     /// Has no lines: draws what stands on the screen once more, if the target's rate has a draw to spare.
     spare: Option<ProgressBar>,
     /// One a line of the last frame.
@@ -29,9 +31,9 @@ pub(super) struct Drawn {
 }
 
 impl Drawn {
-    pub fn new(talk: Arc<Talk>, board: Board) -> Self {
+    pub fn new(talk: Arc<Talk>, board: Board, size: Box<dyn Fn() -> Size + Send>) -> Self {
         talk.drawing.fetch_add(1, Ordering::Relaxed);
-        Self { talk, board, spare: None, slots: vec![], above: vec![] }
+        Self { talk, board, size, spare: None, slots: vec![], above: vec![] }
     }
 
     fn slot(&self, template: &str) -> ProgressBar {
@@ -65,6 +67,7 @@ impl Drawn {
 
 impl Face for Drawn {
     fn on(&mut self, event: &Event<'_>, now: Instant) {
+        self.board.fit((self.size)());
         self.above.extend(self.board.on(event, now));
     }
 
@@ -73,6 +76,7 @@ impl Face for Drawn {
             return;
         }
         self.spend();
+        self.board.fit((self.size)());
         let frame = self.board.frame(now);
         self.fit(frame.len());
         for (slot, line) in self.slots.iter().zip(&frame) {
@@ -108,7 +112,7 @@ impl Face for Drawn {
 mod tests {
     use std::{sync::atomic::AtomicUsize, time::Duration};
 
-    use indicatif::MultiProgress;
+    use indicatif::{InMemoryTerm, MultiProgress, TermLike as _};
 
     use super::*;
     use crate::{
@@ -134,7 +138,8 @@ mod tests {
         });
         let now = Instant::now();
         let board = Board::new("deploy green", false, false, now);
-        (Drawn::new(Arc::clone(&talk), board), screen, talk, now)
+        let size = Box::new(move || Size { width, height });
+        (Drawn::new(Arc::clone(&talk), board, size), screen, talk, now)
     }
 
     #[test]
@@ -153,9 +158,9 @@ mod tests {
         face.tick(now + ms(2000));
         insta::assert_snapshot!(screen.text(), @r"
         deploy green
-        ✓ create network shop-ci-green-network  (0.0 s)  not found
-        ⠋ get image shop/api:3f2c1  2.0 s  ━━━━━─────────────── 12.0 MiB of 45.0
-        deploy green  1/6 steps  2.0 s
+        ✓ create network shop-ci-green-network   0.0 s  not found
+        ⠋ get image shop/api:3f2c1               2.0 s  ━━━───────── 12.0 MiB o…
+        deploy green  ━━────────── 1/6 steps  2.0 s
         ");
 
         let line = Step::Line("#7 RUN apt-get install -y --no-install-recommends php-cli".into());
@@ -164,10 +169,10 @@ mod tests {
         talk.write("warning: said by another");
         insta::assert_snapshot!(screen.text(), @r"
         deploy green
-        ✓ create network shop-ci-green-network  (0.0 s)  not found
+        ✓ create network shop-ci-green-network   0.0 s  not found
         warning: said by another
-        ⠙ get image shop/api:3f2c1  2.1 s  #7 RUN apt-get install -y --no-instal
-        deploy green  1/6 steps  2.1 s
+        ⠙ get image shop/api:3f2c1               2.1 s  #7 RUN apt-get install …
+        deploy green  ━━────────── 1/6 steps  2.1 s
         ");
 
         face.on(&Event::Done(&plan, Id(2), ms(2200)), now + ms(2200));
@@ -175,9 +180,9 @@ mod tests {
         talk.write("after");
         insta::assert_snapshot!(screen.text(), @r"
         deploy green
-        ✓ create network shop-ci-green-network  (0.0 s)  not found
+        ✓ create network shop-ci-green-network   0.0 s  not found
         warning: said by another
-        ✓ get image shop/api:3f2c1  (2.2 s)  not on the engine
+        ✓ get image shop/api:3f2c1               2.2 s  not on the engine
         after
         ");
     }
@@ -190,7 +195,10 @@ mod tests {
         face.on(&Event::Done(&plan, Id(4), ms(40)), now + ms(40));
         face.tick(now + ms(100));
         face.finish();
-        assert_eq!(screen.text(), "deploy green\n✓ start green/api  (0.0 s)  created");
+        assert_eq!(
+            screen.text(),
+            "deploy green\n✓ start green/api                        0.0 s  created"
+        );
         assert_eq!(screen.draws(), 0, "nothing was ever drawn");
     }
 
@@ -205,16 +213,16 @@ mod tests {
         let start = now + ms(1000);
         face.tick(start);
         insta::assert_snapshot!(screen.text(), @r"
-        ⠋ wait until green/s1 is healthy  1.0 s
-        ⠋ wait until green/s2 is healthy  1.0 s
-        ⠋ wait until green/s3 is healthy  1.0 s
-        ⠋ wait until green/s4 is healthy  1.0 s
-        ⠋ wait until green/s5 is healthy  1.0 s
-        ⠋ wait until green/s6 is healthy  1.0 s
-        ⠋ wait until green/s7 is healthy  1.0 s
-        ⠋ wait until green/s8 is healthy  1.0 s
+        ⠋ wait until green/s1 is healthy     1.0 s
+        ⠋ wait until green/s2 is healthy     1.0 s
+        ⠋ wait until green/s3 is healthy     1.0 s
+        ⠋ wait until green/s4 is healthy     1.0 s
+        ⠋ wait until green/s5 is healthy     1.0 s
+        ⠋ wait until green/s6 is healthy     1.0 s
+        ⠋ wait until green/s7 is healthy     1.0 s
+        ⠋ wait until green/s8 is healthy     1.0 s
           … and 192 more
-        deploy green  0/200 steps  1.0 s
+        deploy green  ──────────── 0/200 steps  1.0 s
         ");
 
         let before = screen.draws();
@@ -231,7 +239,10 @@ mod tests {
         // 20 ticks, and a few to spare on a slow machine; each line for itself would be 200.
         assert!(screen.draws() - before < 60, "{} draws", screen.draws() - before);
         face.finish();
-        let done = |n| format!("✓ wait until green/s{n} is healthy  (1.0 s)  a route goes there");
+        let done = |n| {
+            let title = format!("wait until green/s{n} is healthy");
+            format!("✓ {title:<32}   1.0 s  a route goes there")
+        };
         let mut expected = vec!["deploy green".to_owned()];
         expected.extend((1..=200).map(done));
         assert_eq!(screen.lines(), expected);
@@ -250,7 +261,77 @@ mod tests {
         face.finish();
         insta::assert_snapshot!(screen.text(), @r"
         deploy green
-        ✗ wait until green/s3 is healthy  (0.6 s)  a route goes there
+        ✗ wait until green/s3 is healthy    0.6 s  a route goes there
         ");
+    }
+
+    #[test]
+    fn two_hundred_services_are_calm_on_a_terminal_of_80_by_24_and_on_smaller_ones() {
+        for (rows, columns) in [(24, 80), (8, 40), (4, 20)] {
+            calm(rows, columns);
+        }
+    }
+
+    /// Brings up 200 services on a recorded terminal, and looks at it after each frame.
+    fn calm(rows: u16, columns: u16) {
+        let terminal = InMemoryTerm::new(rows, columns);
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal.clone()), 1);
+        let talk = Arc::new(Talk {
+            stream: Stream::new(Box::new(Recorded(terminal.clone())), false),
+            drawn: MultiProgress::with_draw_target(target),
+            drawing: AtomicUsize::new(0),
+        });
+        let begun = Instant::now();
+        let board = Board::new("deploy green", false, false, begun);
+        let size = Size { width: columns.into(), height: rows.into() };
+        let mut face = Drawn::new(Arc::clone(&talk), board, Box::new(move || size));
+        let plan = testing::waits(200);
+        face.on(&Event::Planned(&plan), begun);
+        let mut now = begun + ms(200);
+        for step in plan.steps() {
+            face.on(&Event::Started(&plan, step.id), begun);
+        }
+        face.tick(now);
+        terminal.moves_since_last_check();
+        for some in plan.steps().chunks(7) {
+            now += ms(100);
+            for step in some {
+                face.on(&Event::Done(&plan, step.id, ms(300)), now);
+            }
+            face.tick(now);
+            let moves = terminal.moves_since_last_check();
+            let flushes = moves.lines().filter(|line| line.starts_with("Flush")).count();
+            assert!(flushes <= 2, "{flushes} draws in one tick");
+            let screen = terminal.contents();
+            let lines: Vec<&str> = screen.lines().collect();
+            assert!(
+                lines.last().unwrap().contains("deploy green"),
+                "the whole is below:\n{screen}"
+            );
+            assert!(!lines.iter().any(|line| line.is_empty()), "no holes:\n{screen}");
+            let moving = lines.iter().filter(|line| !line.starts_with('✓')).count();
+            assert!(moving <= 11.min(usize::from(rows)), "{moving} lines move:\n{screen}");
+            let mut seen = lines.clone();
+            seen.sort_unstable();
+            seen.dedup();
+            assert!(columns < 40 || seen.len() == lines.len(), "a line is there twice:\n{screen}");
+        }
+        face.finish();
+        let screen = terminal.contents();
+        assert!(screen.lines().all(|line| line.starts_with('✓')), "{screen}");
+        assert_eq!(screen.lines().count(), usize::from(rows) - 1, "{screen}");
+    }
+
+    struct Recorded(InMemoryTerm);
+
+    impl std::io::Write for Recorded {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.write_str(&String::from_utf8_lossy(bytes).replace('\n', "\r\n"))?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 }

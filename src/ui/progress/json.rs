@@ -10,9 +10,10 @@
 //! | `step-done` | as `step-started`, and `ms` |
 //! | `step-failed` | as `step-done`; steps under way are let go and have no event of their own |
 //! | `note`, `warning`, `hint` | `text` |
-//! | `error` | `text`, `causes`, `hints` |
+//! | `error` | `text`, `causes`, `hints`; `evidence` of a service that failed |
 //! | `summary` | `text`, `changes`, `ms`, `slowest`, `addresses` |
 //!
+//! An `error` in the midst of an operation is what failed before something is done about it; the last word is another.
 //! `plan` counts the plans of the operation from 1, `step` the steps of a plan from 1. The last three come from the
 //! command itself. With `--quiet` there are `step-failed`, `warning` and `error` only.
 //!
@@ -75,6 +76,11 @@ enum Line<'a> {
     Warning {
         text: &'a str,
     },
+    Error {
+        text: &'a str,
+        causes: [&'a str; 0],
+        hints: [&'a str; 0],
+    },
 }
 
 #[derive(Serialize)]
@@ -110,7 +116,9 @@ impl Json {
     }
 
     fn tell(&self, line: &Line<'_>) {
-        if !self.quiet || matches!(line, Line::StepFailed(_) | Line::Warning { .. }) {
+        if !self.quiet
+            || matches!(line, Line::StepFailed(_) | Line::Warning { .. } | Line::Error { .. })
+        {
             self.talk.event(line);
         }
     }
@@ -166,6 +174,7 @@ impl Face for Json {
             }
             Event::Note(text) => self.tell(&Line::Note { text }),
             Event::Warning(text) => self.tell(&Line::Warning { text }),
+            Event::Error(text) => self.tell(&Line::Error { text, causes: [], hints: [] }),
         }
     }
 

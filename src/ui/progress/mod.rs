@@ -57,7 +57,14 @@ pub(super) fn reporter(
     let board = board::Board::new(title, quiet, verbose, Instant::now());
     match mode {
         Progress::Json => Ticking::start(json::Json::new(talk, title, quiet)),
-        Progress::Tty => Ticking::start(drawn::Drawn::new(talk, board)),
+        Progress::Tty => {
+            let terminal = console::Term::stderr();
+            let size = move || {
+                let (height, width) = terminal.size();
+                board::Size { width: width.into(), height: height.into() }
+            };
+            Ticking::start(drawn::Drawn::new(talk, board, Box::new(size)))
+        }
         Progress::Plain | Progress::Auto => Ticking::start(plain::Plain::new(talk, board)),
     }
 }

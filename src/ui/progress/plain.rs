@@ -79,11 +79,11 @@ mod tests {
         insta::assert_snapshot!(err.text(), @r"
         deploy green
         app stack
-        ✓ create network shop-ci-green-network  (0.0 s)  not found
-        ✓ get image shop/api:3f2c1  (1 min 10 s)  not on the engine
+        ✓ create network shop-ci-green-network   0.0 s  not found
+        ✓ get image shop/api:3f2c1             1 min 10 s  not on the engine
         `blue` is live
         warning: `db` differs
-        ✗ create green/api  (0.3 s)  not found
+        ✗ create green/api                       0.3 s  not found
         ");
     }
 
@@ -101,7 +101,7 @@ mod tests {
         face.tick(now + ms(60_000));
         insta::assert_snapshot!(err.text(), @r"
         warning: `db` differs
-        ✗ create green/api  (0.3 s)  not found
+        ✗ create green/api                       0.3 s  not found
         ");
     }
 
@@ -118,14 +118,14 @@ mod tests {
             face.tick(now + ms(tick * 100));
         }
         insta::assert_snapshot!(err.text(), @r"
-        … get image shop/api:3f2c1  (10.0 s)  12.0 MiB of 45.0 MiB
-        … wait until green/api is healthy  (10.0 s)  still waiting
-        … get image shop/api:3f2c1  (30.0 s)  12.0 MiB of 45.0 MiB
-        … wait until green/api is healthy  (30.0 s)  still waiting
-        … get image shop/api:3f2c1  (1 min 0 s)  12.0 MiB of 45.0 MiB
-        … wait until green/api is healthy  (1 min 0 s)  still waiting
-        … get image shop/api:3f2c1  (2 min 0 s)  12.0 MiB of 45.0 MiB
-        … wait until green/api is healthy  (2 min 0 s)  still waiting
+        … get image shop/api:3f2c1              10.0 s  12.0 MiB of 45.0 MiB
+        … wait until green/api is healthy       10.0 s  still waiting
+        … get image shop/api:3f2c1              30.0 s  12.0 MiB of 45.0 MiB
+        … wait until green/api is healthy       30.0 s  still waiting
+        … get image shop/api:3f2c1             1 min 0 s  12.0 MiB of 45.0 MiB
+        … wait until green/api is healthy      1 min 0 s  still waiting
+        … get image shop/api:3f2c1             2 min 0 s  12.0 MiB of 45.0 MiB
+        … wait until green/api is healthy      2 min 0 s  still waiting
         ");
     }
 

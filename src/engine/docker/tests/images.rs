@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{LIMIT, program, sandbox};
-use crate::engine::{Engine as _, EngineError, Step};
+use crate::{
+    engine::{Engine as _, EngineError, Step},
+    model::BuildSecret,
+};
 
 #[tokio::test]
 async fn real_engine_builds_what_the_ignore_file_leaves() {
@@ -67,36 +70,42 @@ async fn real_engine_says_how_a_build_failed_and_leaves_nothing() {
         let run = serde_json::to_string(&program::command("fails_loudly")).unwrap();
         let dockerfile = format!("FROM {}\nLABEL {}={}\nRUN {run}\n", s.image, super::LABEL, s.id);
         let (_folder, spec) = s.context(&[("Dockerfile", &dockerfile)]);
-        match s.docker.build(&spec, &|_| {}).await.unwrap_err() {
-            EngineError::Build { tag, reason, lines } => {
-                assert_eq!(tag, spec.tag);
-                assert!(reason.contains("returned a non-zero code: 3"), "{reason}");
-                assert!(
-                    lines[0].starts_with("Step 3/3 : RUN") || lines[0].contains(" : RUN"),
-                    "{lines:?}"
-                );
-                assert_eq!(lines.last().unwrap(), "line 30");
-                assert_eq!(lines.len(), 21);
+        let classic = s.docker.clone().with_classic_builder();
+        for (docker, instruction, code) in [
+            (&s.docker, "[2/2] RUN [", "exit code: 3"),
+            (&classic, " : RUN [", "returned a non-zero code: 3"),
+        ] {
+            match docker.build(&spec, &|_| {}).await.unwrap_err() {
+                EngineError::Build { tag, reason, lines } => {
+                    assert_eq!(tag, spec.tag);
+                    assert!(reason.contains(code), "{reason}");
+                    assert!(lines[0].contains(instruction), "{lines:?}");
+                    assert_eq!(lines[1], "line 11");
+                    assert_eq!(lines.last().unwrap(), "line 30");
+                    assert_eq!(lines.len(), 21);
+                }
+                other => panic!("{other:?}"),
             }
-            other => panic!("{other:?}"),
         }
         let seen = s.docker.observe().await.unwrap();
         assert!(!seen.containers.iter().any(|it| it.label(super::LABEL) == Some(&s.id)));
 
         let (_folder, spec) = s.context(&[("Dockerfile", "FROM scratch\nNONSENSE\n")]);
-        let error = s.docker.build(&spec, &|_| {}).await.unwrap_err().to_string();
-        assert!(error.contains("NONSENSE"), "{error}");
+        for docker in [&s.docker, &classic] {
+            let error = docker.build(&spec, &|_| {}).await.unwrap_err().to_string();
+            assert!(error.to_uppercase().contains("NONSENSE"), "{error}");
+        }
 
         let (_folder, mut spec) = s.context(&[("Dockerfile", "FROM scratch\n")]);
-        spec.secrets.insert("a".into(), vec![]);
-        let error = s.docker.build(&spec, &|_| {}).await.unwrap_err();
+        spec.secrets.insert("a".into(), BuildSecret::Value(vec![]));
+        let error = classic.build(&spec, &|_| {}).await.unwrap_err();
         assert!(matches!(error, EngineError::Unsupported { .. }), "{error:?}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn real_engine_ends_a_build_that_is_dropped() {
+async fn real_engine_ends_a_classic_build_that_is_dropped() {
     sandbox(async |s| {
         let run = serde_json::to_string(&program::command("idles")).unwrap();
         let dockerfile = format!("FROM {}\nLABEL {}={}\nRUN {run}\n", s.image, super::LABEL, s.id);
@@ -107,8 +116,9 @@ async fn real_engine_ends_a_build_that_is_dropped() {
                 ready.notify_one();
             }
         };
+        let classic = s.docker.clone().with_classic_builder();
         tokio::select! {
-            built = s.docker.build(&spec, &note) => panic!("{built:?}"),
+            built = classic.build(&spec, &note) => panic!("{built:?}"),
             () = ready.notified() => {}
         }
         let start = Instant::now();

@@ -3,6 +3,7 @@
 mod containers;
 mod files;
 mod images;
+mod kit;
 mod options;
 mod program;
 mod talk;
@@ -92,6 +93,11 @@ impl Sandbox {
             ..BuildSpec::default()
         };
         (folder, spec)
+    }
+
+    /// An instruction that runs the test program.
+    fn instruction(flags: &str, name: &str) -> String {
+        format!("RUN {flags} {}", serde_json::to_string(&program::command(name)).unwrap())
     }
 
     async fn clean(&self) {

@@ -89,6 +89,62 @@ fn answers() {
     }
 }
 
+/// Counts its runs in `/cache`.
+#[test]
+#[ignore = "runs inside a container"]
+fn counts() {
+    if inside() {
+        let mut file =
+            std::fs::File::options().create(true).append(true).open("/cache/count").unwrap();
+        file.write_all(b".").unwrap();
+        println!("run {}", file.metadata().unwrap().len());
+        end(0);
+    }
+}
+
+/// Leaves its name in `/cache`, and ends when another's is there.
+#[test]
+#[ignore = "runs inside a container"]
+fn meets_another() {
+    if inside() {
+        std::fs::write(Path::new("/cache").join(var("ME")), "").unwrap();
+        while std::fs::read_dir("/cache").unwrap().count() < 2 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        end(0);
+    }
+}
+
+/// Tells the size of the secret, and that it is what it should be, without saying it.
+#[test]
+#[ignore = "runs inside a container"]
+fn reads_a_secret() {
+    if inside() {
+        let secret = std::fs::read("/run/secrets/token").unwrap();
+        let sum: u64 = secret.iter().map(|byte| u64::from(*byte)).sum();
+        println!("{} bytes, {sum}", secret.len());
+        end(0);
+    }
+}
+
+#[test]
+#[ignore = "runs inside a container"]
+fn talks_to_the_agent() {
+    if inside() {
+        let mut agent = std::os::unix::net::UnixStream::connect(var("SSH_AUTH_SOCK")).unwrap();
+        agent.write_all(b"question\n").unwrap();
+        let mut answer = String::new();
+        io::BufReader::new(agent).read_line(&mut answer).unwrap();
+        print!("{answer}");
+        end(0);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program's own environment")]
+fn var(name: &str) -> String {
+    std::env::var(name).unwrap()
+}
+
 #[test]
 #[ignore = "runs inside a container"]
 fn eats_memory() {

@@ -11,7 +11,10 @@ use tokio_rustls::{
 };
 
 use super::super::{Address, Docker};
-use crate::engine::{Engine as _, EngineError};
+use crate::{
+    engine::{Engine as _, EngineError},
+    model::BuildSpec,
+};
 
 /// An authority; a server's certificate and key, and a client's in `folder`.
 fn certificates(
@@ -73,6 +76,19 @@ async fn real_engine_is_reached_over_tls_with_a_client_certificate() {
         Docker::connect(&address.clone().with_tls(Some(folder.path().into()))).await.unwrap();
     docker.observe().await.unwrap();
     assert_eq!(docker.info().await.unwrap().address, format!("tcp://localhost:{port}"));
+
+    // A build's session is a connection of its own.
+    let context = tempfile::tempdir().unwrap();
+    std::fs::write(context.path().join("file"), "").unwrap();
+    let spec = BuildSpec {
+        tag: format!("envctl-test-tls:{port}"),
+        context: context.path().to_owned(),
+        dockerfile_inline: Some("FROM scratch\nCOPY file /\n".to_owned()),
+        ..BuildSpec::default()
+    };
+    let image = docker.build(&spec, &|_| {}).await;
+    docker.remove_image(&spec.tag).await.unwrap();
+    image.unwrap();
 
     for wrong in [Some(stranger.path().to_owned()), None] {
         let Err(error) = Docker::connect(&address.clone().with_tls(wrong)).await else {

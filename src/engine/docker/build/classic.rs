@@ -1,84 +1,64 @@
 //! Building images with the classic builder.
 
-use std::{collections::BTreeMap, collections::VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use futures_util::TryStreamExt as _;
 use http::Method;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Docker,
-    body::unsupported,
-    call::{PATIENT, Path, bytes_of, request},
-    fault::Asked,
-    image, login, transport,
+    super::{
+        Docker,
+        body::unsupported,
+        call::{Path, request},
+        login, transport,
+    },
+    KEPT,
+    answer::{Message, heard},
+    failed, refused,
 };
 use crate::{
-    engine::{EngineError, Progress, Result, Step, context},
-    model::{BuildSpec, Image},
+    engine::{
+        Progress, Result, Step,
+        context::{self, Context},
+    },
+    model::BuildSpec,
 };
 
-/// Lines of a failing instruction that its error carries.
-const KEPT: usize = 20;
-
-/// Dropping this future closes the connection, which ends the build on the engine.
 pub(super) async fn build(
     docker: &Docker,
     spec: &BuildSpec,
+    context: Context,
     progress: Progress<'_>,
-) -> Result<Image> {
+) -> Result<()> {
     check(spec)?;
-    let asked = Asked::Image { reference: &spec.tag, verb: "build" };
-    let wanted = spec.clone();
-    let context =
-        tokio::task::spawn_blocking(move || context::Context::read(&wanted)).await.map_err(
-            |error| EngineError::Io { intention: asked.to_string(), reason: error.to_string() },
-        )??;
     let path = path(spec, &context.dockerfile);
     let mut builder = request(Method::POST, path.as_str())
         .header(http::header::CONTENT_TYPE, "application/x-tar");
+    let mut trouble = vec![];
     if let Some(folder) = &docker.logins {
-        // A build may need none of them: what cannot be read is left to the engine's own words.
-        if let Ok(logins) = login::all(folder).await {
-            let json = serde_json::to_vec(&logins).expect("logins have string keys only");
-            builder = builder.header("x-registry-config", BASE64_STANDARD.encode(json));
+        // A build may need none of them: what cannot be had is told only where the build fails.
+        match login::all(folder).await {
+            Ok((logins, failures)) => {
+                let json = serde_json::to_vec(&logins).expect("logins have string keys only");
+                builder = builder.header("x-registry-config", BASE64_STANDARD.encode(json));
+                trouble = failures;
+            }
+            Err(reason) => trouble.push(reason),
         }
     }
     let (stream, failure) = context::stream(context);
     let request = builder.body(transport::stream(stream)).expect("paths are encoded");
     let mut said = Said::default();
-    let built = async {
-        let answer = docker.send(request, PATIENT).await?;
-        let mut answer = Box::pin(bytes_of(answer));
-        while let Some(bytes) = answer.try_next().await? {
-            said.push(&bytes, progress);
-        }
-        Ok(())
-    };
-    let built: std::result::Result<(), bollard::errors::Error> = built.await;
+    let heard = heard(docker, request, |message| said.take(message, progress)).await;
     if let Some(error) = failure.take() {
         return Err(error);
     }
-    built.map_err(|error| match docker.explain(&error, asked) {
-        EngineError::Refused { reason, .. } => {
-            EngineError::Build { tag: spec.tag.clone(), reason, lines: vec![] }
-        }
-        other => other,
-    })?;
-    if let Some(reason) = said.error {
-        if reason.contains("no space left on device") {
-            return Err(EngineError::DiskFull { reason });
-        }
-        let lines = said.lines.into_iter().collect();
-        return Err(EngineError::Build { tag: spec.tag.clone(), reason, lines });
+    heard.map_err(|error| refused(docker, spec, &error))?;
+    match said.error {
+        None => Ok(()),
+        Some(reason) => Err(failed(spec, reason, &trouble, said.lines.into())),
     }
-    image::find(docker, &spec.tag).await?.ok_or_else(|| EngineError::Build {
-        tag: spec.tag.clone(),
-        reason: "the engine ended the build without an image".to_owned(),
-        lines: said.lines.into_iter().collect(),
-    })
 }
 
 /// Refuses what only `BuildKit` can do.
@@ -86,13 +66,12 @@ fn check(spec: &BuildSpec) -> Result<()> {
     for (used, what) in [
         (!spec.secrets.is_empty(), "secrets"),
         (!spec.ssh.is_empty(), "ssh"),
-        (!spec.contexts.is_empty(), "additional contexts"),
         (!spec.cache_to.is_empty(), "`cache_to`"),
     ] {
         if used {
             return Err(unsupported(
                 &format!("build `{}` with {what}", spec.tag),
-                "it needs BuildKit, which envctl does not drive yet",
+                "it needs BuildKit, and this build is the classic builder's",
             ));
         }
     }
@@ -100,13 +79,15 @@ fn check(spec: &BuildSpec) -> Result<()> {
 }
 
 fn path(spec: &BuildSpec, dockerfile: &str) -> Path {
-    let mut path = Path::new(&["build"])
-        .with("dockerfile", dockerfile)
-        .with("rm", "1")
-        .with("forcerm", "1")
-        .with_json("buildargs", &spec.args)
-        .with_json("labels", &spec.labels)
-        .with("t", &spec.tag);
+    let path =
+        Path::new(&["build"]).with("dockerfile", dockerfile).with("rm", "1").with("forcerm", "1");
+    told(path, spec, &spec.args)
+}
+
+/// What both builders are told alike.
+pub(super) fn told(path: Path, spec: &BuildSpec, args: &BTreeMap<String, String>) -> Path {
+    let mut path =
+        path.with_json("buildargs", args).with_json("labels", &spec.labels).with("t", &spec.tag);
     for tag in &spec.tags {
         path = path.with("t", tag);
     }
@@ -139,19 +120,9 @@ fn path(spec: &BuildSpec, dockerfile: &str) -> Path {
     path
 }
 
-#[derive(Deserialize)]
-struct Message {
-    stream: Option<String>,
-    status: Option<String>,
-    id: Option<String>,
-    error: Option<String>,
-}
-
 /// What the builder said, as it says it.
 #[derive(Default)]
 struct Said {
-    /// Bytes of a message that has not ended.
-    rest: Vec<u8>,
     /// Text of a line that has not ended.
     line: String,
     /// The last lines since the current instruction began.
@@ -162,16 +133,6 @@ struct Said {
 }
 
 impl Said {
-    fn push(&mut self, bytes: &[u8], progress: Progress<'_>) {
-        self.rest.extend_from_slice(bytes);
-        while let Some(at) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let message: Vec<u8> = self.rest.drain(..=at).collect();
-            if let Ok(message) = serde_json::from_slice::<Message>(&message) {
-                self.take(message, progress);
-            }
-        }
-    }
-
     fn take(&mut self, message: Message, progress: Progress<'_>) {
         if let Some(text) = message.stream {
             self.line.push_str(&text);
@@ -247,9 +208,9 @@ mod tests {
             text.extend(["{\"stream\":\"line ", &n.to_string(), "\\n\"}\n"]);
         }
         text.push_str("{\"errorDetail\":{},\"error\":\"returned a non-zero code: 7\"}\n");
-        let (a, b) = text.as_bytes().split_at(31);
-        said.push(a, &note);
-        said.push(b, &note);
+        for line in text.lines() {
+            said.take(serde_json::from_str(line).unwrap(), &note);
+        }
         assert_eq!(said.error.as_deref(), Some("returned a non-zero code: 7"));
         assert_eq!(said.lines.len(), 21);
         assert_eq!(said.lines[0], "Step 2/2 : RUN x");

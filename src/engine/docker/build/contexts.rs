@@ -1,0 +1,43 @@
+//! `additional_contexts`: a folder becomes an image of its own for the time of the build, so that both builders, old and
+//! new, can take from it.
+
+use std::path::Path;
+
+use super::super::{Docker, body::unsupported};
+use crate::{
+    engine::{Progress, Result, context::IMAGE},
+    model::BuildSpec,
+};
+
+/// The specification with nothing but images as further contexts, and the images that were made for it.
+pub(super) async fn as_images(
+    docker: &Docker,
+    spec: &BuildSpec,
+    progress: Progress<'_>,
+) -> Result<(BuildSpec, Vec<String>)> {
+    let (mut wanted, mut made) = (spec.clone(), vec![]);
+    for (name, from) in &mut wanted.contexts {
+        if from.starts_with(IMAGE) {
+            continue;
+        }
+        if from.contains("://") || from.starts_with("git@") || from.starts_with("service:") {
+            return Err(unsupported(
+                &format!("take `{from}` as additional context `{name}`"),
+                "it takes folders, images (`docker-image://…`) and services (`service:…`)",
+            ));
+        }
+        let tag = format!("{}-context-{}", spec.tag, made.len() + 1);
+        let folder = BuildSpec {
+            tag: tag.clone(),
+            context: Path::new(from).to_owned(),
+            dockerfile_inline: Some("FROM scratch\nCOPY . /\n".to_owned()),
+            labels: spec.labels.clone(),
+            platform: spec.platform.clone(),
+            ..BuildSpec::default()
+        };
+        Box::pin(super::with_images(docker, &folder, progress)).await?;
+        *from = format!("{IMAGE}{tag}");
+        made.push(tag);
+    }
+    Ok((wanted, made))
+}
