@@ -7,6 +7,7 @@ import sys
 
 import against_compose
 import against_proxies
+import reading
 import report
 import switching
 from shell import Failed, Shared, say, sweep
@@ -16,6 +17,7 @@ LIMIT = 700  # seconds: `all` has to end within 12 minutes, whatever hangs
 SUBJECTS = {
     "deploy": against_compose.deploy,
     "durable": against_compose.durable,
+    "compose": reading.read,
     "proxy": against_proxies.compare,
     "switch": switching.switch,
 }

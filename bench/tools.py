@@ -55,44 +55,9 @@ def fetch(name):
 
 def compose():
     """The command line of Docker Compose v2, and its version."""
-    try:
-        version = run("docker", "compose", "version", "--short").strip()
-        return ("docker", "compose"), version
-    except Failed:
-        pass
-    binary = CACHE / "compose" / "usr/libexec/docker/cli-plugins/docker-compose"
-    if not binary.is_file():
-        fetch_compose(binary)
-    return (str(binary),), run(str(binary), "version", "--short").strip()
-
-
-def fetch_compose(binary):
-    say("unpacking docker-compose of Debian sid")
-    folder = CACHE / "sid"
-    for inner in ("lists/partial", "cache/archives/partial"):
-        (folder / inner).mkdir(parents=True, exist_ok=True)
-    (folder / "sources.list").write_text(f"deb [check-valid-until=no] {mirror()} sid main\n", encoding="utf-8")
-    own = (
-        "-o", f"Dir::Etc::SourceList={folder / 'sources.list'}", "-o", "Dir::Etc::SourceParts=/dev/null",
-        "-o", f"Dir::State::Lists={folder / 'lists'}", "-o", f"Dir::Cache={folder / 'cache'}",
-        "-o", "Acquire::Languages=none",
-    )
-    run("apt-get", *APT, *own, "update", limit=300)
-    run("apt-get", *APT, *own, "download", "docker-compose", cwd=folder, limit=300)
-    deb = max(folder.glob("docker-compose_*.deb"))
-    run("dpkg", "-x", str(deb), str(CACHE / "compose"))
-    if not binary.is_file():
-        raise Failed(f"`{deb.name}` holds no Compose plugin")
-
-
-def mirror():
-    """The Debian mirror of the machine's own apt configuration."""
-    listed = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages", "Origin: Debian")
-    for line in listed.splitlines():
-        address, release = line.split()
-        if release.isalpha():
-            return address.rstrip("/")
-    return "http://deb.debian.org/debian"
+    script = Path(__file__).parent.parent / "scripts" / "docker-compose"
+    path = run(str(script), limit=300).strip()
+    return (path,), run(path, "version", "--short").strip()
 
 
 def version(name):

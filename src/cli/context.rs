@@ -111,7 +111,7 @@ impl Context {
             _ => docker,
         };
         Ok(match config {
-            Some(folder) => docker.with_logins(folder),
+            Some(folder) => docker.with_logins(folder).with_helpers(shell.get("PATH")),
             None => docker,
         })
     }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, net::IpAddr};
 use indexmap::IndexMap;
 
 use super::{
+    de,
     problem::{Problem, Problems},
     types::{Deploy, FileObject, MountKind, Project, Resource, Service},
 };
@@ -160,7 +161,7 @@ impl Check<'_> {
         let Some(text) = text.filter(|text| !known.contains(text)) else { return };
         let hint = words::nearest(text, known.iter().copied())
             .map(|near| format!("did you mean `{near}`?"));
-        let message = format!("expected {}, found `{text}`", known.join(" or "));
+        let message = format!("expected {}, found `{text}`", de::one_of(known));
         let problem = self.problem(keys, message).with_hint(hint);
         self.problems.push(problem);
     }

@@ -130,6 +130,12 @@ fn load(
         );
         return None;
     }
+    if let Some(missing) = files.iter().find(|file| !file.exists()) {
+        loader.unreadable = true;
+        let message = format!("there is no file {}", loader.shown(missing));
+        loader.wrong(entry.place.at, path, message);
+        return None;
+    }
     let own_folder = match entry.folder {
         Some(folder) => base.path(folder),
         None => main.parent().unwrap_or(folder).to_owned(),

@@ -87,6 +87,8 @@ pub fn load(source: &Source, options: Options) -> Result<Project, Problems> {
         environment::resolve_services(&mut project, &variables, &folder, &mut problems);
         environment::read_owned(&mut project, &folder, &mut problems);
     }
+    let files = &project.origin.files;
+    problems.0.sort_by_key(|one| (files.position(&one.file), one.line, one.column));
     problems.or_ok().map(|()| project)
 }
 

@@ -33,11 +33,28 @@ pub fn parse(files: &Files, file: u32, text: &str) -> Result<Vec<Node>, Problems
         let (event, span) = event.map_err(|error| {
             let marker = error.marker();
             let place = place(file, marker.line(), marker.col());
-            files.problem(place, "", format!("not YAML: {}", error.info()))
+            let message = format!("not YAML: {}", error.info());
+            files.problem(place, "", message).with_hint(likely(error.info()))
         })?;
         builder.event(event, span).map_err(|error| files.problem(error.0, "", error.1))?;
     }
     Ok(builder.documents)
+}
+
+/// What people mostly did where a parser stumbles.
+fn likely(info: &str) -> Option<String> {
+    let known = [
+        ("tabs", "YAML indents with spaces, never with tabs"),
+        (
+            "mapping values are not allowed",
+            "does the line above lack its `:`, or a text with `: ` in it its quotes?",
+        ),
+        ("quoted scalar", "is a quote not closed?"),
+        ("did not find expected key", "is the line indented as its neighbours are?"),
+        ("or ']'", "is a `[` not closed?"),
+        ("or '}'", "is a `{` not closed?"),
+    ];
+    known.iter().find(|(part, _)| info.contains(part)).map(|(_, hint)| (*hint).to_owned())
 }
 
 /// What is wrong, and where.

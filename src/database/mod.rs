@@ -26,7 +26,10 @@ impl Kind {
     /// official images run, listens on a socket only, and so does not count.
     pub const fn ping(self) -> &'static str {
         match self {
-            Self::MariaDb => "mariadb-admin ping --protocol=tcp --host=127.0.0.1 --silent",
+            // Without TLS: a client that asks for it takes no answer from a server that does not let it in for one.
+            Self::MariaDb => {
+                "mariadb-admin ping --protocol=tcp --host=127.0.0.1 --skip-ssl --silent"
+            }
             Self::MySql => "mysqladmin ping --protocol=tcp --host=127.0.0.1 --silent",
             Self::Postgres => "pg_isready --host=127.0.0.1 --quiet",
             Self::Redis => "redis-cli ping",

@@ -17,7 +17,7 @@ mod error;
 #[cfg(test)]
 pub mod memory;
 
-pub use context::context_hash;
+pub use context::{Hasher, base_images, context_hash, same_image};
 pub use error::EngineError;
 
 pub type Result<T> = std::result::Result<T, EngineError>;

@@ -367,6 +367,13 @@ pub struct BuildSpec {
     pub pull: bool,
 }
 
+impl BuildSpec {
+    /// Before the reference of an image that is a further context.
+    pub const IMAGE: &str = "docker-image://";
+    /// Before the key of a service whose image is a further context.
+    pub const SERVICE: &str = "service:";
+}
+
 /// Where a build's secret comes from; it is read when an instruction asks for it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum BuildSecret {

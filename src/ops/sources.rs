@@ -7,9 +7,12 @@ use futures_util::future::try_join_all;
 use super::{OpsError, Session};
 use crate::{
     compose::{self, Problem, Problems},
-    engine::context_hash,
-    model::{BuildSpec, Color, Image},
-    plan::desired::{self, App, Durable, Service},
+    engine::{Hasher, base_images, same_image},
+    model::{BuildSpec, Color, Image, hash_of},
+    plan::{
+        ImageJob,
+        desired::{self, App, Durable, Service},
+    },
 };
 
 type Builds = BTreeMap<String, (BuildSpec, String)>;
@@ -24,7 +27,7 @@ pub async fn app(
     let project = session.project;
     let files = project.load_app(color, release)?;
     let paths = project.app_files(color)?;
-    let builds = hashed(desired::builds(&files)).await?;
+    let builds = hashed(&files, None).await?;
     let source = desired::Source {
         project,
         files: &files,
@@ -72,32 +75,101 @@ pub async fn durable(session: &Session<'_>) -> Result<Durable, OpsError> {
         None if split.is_empty() => return Err(OpsError::NoDurableLayer),
         None => (project.load_app(Color::Blue, "")?, project.app_files(Color::Blue)?, Some(split)),
     };
-    let mut builds = desired::builds(&files);
-    builds.retain(|service, _| only.is_none_or(|only| only.contains(service)));
-    let builds = hashed(builds).await?;
+    let builds = hashed(&files, only).await?;
     Ok(desired::durable(project, (&files, &paths), only, &builds, session.wait)
         .map_err(Problems)?)
 }
 
-async fn hashed(builds: BTreeMap<String, BuildSpec>) -> Result<Builds, OpsError> {
-    let each = builds.into_iter().map(|(service, spec)| async move {
-        let (spec, hash) = tokio::task::spawn_blocking(move || {
-            let hash = context_hash(&spec);
-            (spec, hash)
+/// The builds of these services, and those that they are built on, each with the hash of all that goes into it.
+async fn hashed(files: &compose::Project, only: Option<&[String]>) -> Result<Builds, OpsError> {
+    let mut all = desired::builds(files);
+    let mut wanted: Vec<String> =
+        all.keys().filter(|key| only.is_none_or(|only| only.contains(*key))).cloned().collect();
+    // Builds of one folder share what is read of it.
+    let mut folders: BTreeMap<PathBuf, Vec<(String, BuildSpec)>> = BTreeMap::new();
+    while let Some(service) = wanted.pop() {
+        let Some(mut spec) = all.remove(&service) else { continue };
+        on_services(files, &service, &mut spec)?;
+        wanted.extend(services(&spec).map(str::to_owned));
+        folders.entry(spec.context.clone()).or_default().push((service, spec));
+    }
+    let each = folders.into_values().map(|builds| async move {
+        tokio::task::spawn_blocking(move || {
+            let mut hasher = Hasher::default();
+            let hash = |(service, spec): (String, BuildSpec)| {
+                let hash = hasher.hash(&spec)?;
+                Ok::<_, OpsError>((service, (spec, hash)))
+            };
+            builds.into_iter().map(hash).collect::<Result<Vec<_>, _>>()
         })
         .await
-        .expect("hashing does not panic");
-        Ok::<_, OpsError>((service, (spec, hash?)))
+        .expect("hashing does not panic")
     });
-    Ok(try_join_all(each).await?.into_iter().collect())
+    let own: Builds = try_join_all(each).await?.into_iter().flatten().collect();
+    let mut builds = Builds::new();
+    for (service, (spec, _)) in &own {
+        let hash = with_bases(files, &own, service, &mut vec![])?;
+        builds.insert(service.clone(), (spec.clone(), hash));
+    }
+    Ok(builds)
 }
 
-/// The images of services that are on the engine, by reference.
+/// Where a Dockerfile names an image that another service of these files builds, that build is what is meant.
+fn on_services(
+    files: &compose::Project,
+    service: &str,
+    spec: &mut BuildSpec,
+) -> Result<(), OpsError> {
+    for name in base_images(spec)? {
+        let meant = files.services.iter().find(|(other, its)| {
+            *other != service
+                && its.build.is_some()
+                && its.image.as_deref().is_some_and(|image| same_image(image, &name))
+        });
+        if let Some((other, _)) = meant {
+            let from = format!("{}{other}", BuildSpec::SERVICE);
+            spec.contexts.entry(name).or_insert(from);
+        }
+    }
+    Ok(())
+}
+
+/// The services whose images a build is built on.
+fn services(spec: &BuildSpec) -> impl Iterator<Item = &str> {
+    spec.contexts.values().filter_map(|from| from.strip_prefix(BuildSpec::SERVICE))
+}
+
+/// The hash of a build together with those of the builds that it is built on.
+fn with_bases(
+    files: &compose::Project,
+    own: &Builds,
+    service: &str,
+    above: &mut Vec<String>,
+) -> Result<String, OpsError> {
+    if above.iter().any(|it| it == service) {
+        let circle =
+            format!("its image would be built on itself: {} → {service}", above.join(" → "));
+        return Err(Problems(vec![files.problem(&["services", service, "build"], circle)]).into());
+    }
+    let Some((spec, hash)) = own.get(service) else { return Ok(String::new()) };
+    above.push(service.to_owned());
+    let bases: Vec<String> =
+        services(spec).map(|base| with_bases(files, own, base, above)).collect::<Result<_, _>>()?;
+    above.pop();
+    Ok(if bases.is_empty() { hash.clone() } else { hash_of(&(hash, bases)) })
+}
+
+/// The images of services, and those that they are built on, that are on the engine, by reference.
 pub async fn images<'a>(
     session: &Session<'_>,
     services: impl Iterator<Item = &'a Service>,
 ) -> Result<BTreeMap<String, Image>, OpsError> {
-    let mut tags: Vec<&str> = services.map(|service| service.image.tag.as_str()).collect();
+    fn names<'a>(job: &'a ImageJob, into: &mut Vec<&'a str>) {
+        into.push(&job.tag);
+        job.bases.iter().for_each(|base| names(base, into));
+    }
+    let mut tags: Vec<&str> = vec![];
+    services.for_each(|service| names(&service.image, &mut tags));
     tags.sort_unstable();
     tags.dedup();
     let each = tags.into_iter().map(|tag| async move {

@@ -54,8 +54,8 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     )?;
     let proxy = up.started;
     // What routes lead to joins the proxy's network.
-    let mut before =
-        Before { proxy, places: up.network.into_iter().collect(), ..Before::default() };
+    let mut before = Before { proxy, ..Before::default() };
+    before.networks.extend(up.network.map(|made| (input.proxy.network.name.clone(), made)));
     before.images = stack::images(&mut plan, app.services.iter(), input.images);
     let cleared = clear(&mut plan, input, proxy, &before.images, live);
     before.removed.clone_from(&cleared.containers);
@@ -77,12 +77,13 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
                 reason,
             ));
         }
-        before.places.push(plan.push(
+        let made = plan.push(
             after,
             Action::CreateNetwork(Box::new(network.clone())),
             format!("create network {}", network.name),
             reason,
-        ));
+        );
+        before.networks.insert(network.name.clone(), made);
     }
     for volume in &app.volumes {
         let mut after: Vec<Id> = vec![];
@@ -97,12 +98,13 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
                 "of the color's last release",
             ));
         }
-        before.places.push(plan.push(
+        let made = plan.push(
             after,
             Action::CreateVolume(Box::new(volume.clone())),
             format!("create volume {}", volume.name),
             "not found",
-        ));
+        );
+        before.volumes.insert(volume.name.clone(), made);
     }
 
     let ready =

@@ -109,21 +109,23 @@ pub fn durable_up(
     // After the removals: a container that was made on the old network would never start on a new one of the same name.
     for network in missing {
         let removed: Vec<Id> = before.removed.values().copied().collect();
-        before.places.push(plan.push(
+        let made = plan.push(
             removed,
             Action::CreateNetwork(Box::new(network.clone())),
             format!("create network {}", network.name),
             "not found",
-        ));
+        );
+        before.networks.insert(network.name.clone(), made);
     }
     for volume in &desired.volumes {
         if conflict::own_volume(observed, names, "durable", &volume.name)?.is_none() {
-            before.places.push(plan.push(
+            let made = plan.push(
                 [],
                 Action::CreateVolume(Box::new(volume.clone())),
                 format!("create volume {}", volume.name),
                 "not found",
-            ));
+            );
+            before.volumes.insert(volume.name.clone(), made);
         }
     }
     stack::services(&mut plan, &desired.services, "", &before, &|service| {

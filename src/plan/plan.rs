@@ -61,6 +61,8 @@ pub struct ImageJob {
     pub platform: Option<String>,
     /// Pull it also where an image of that name is there already.
     pub refresh: bool,
+    /// The images that it is built on, where this project makes them.
+    pub bases: Vec<Self>,
 }
 
 /// A container to wait for.

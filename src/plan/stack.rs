@@ -3,22 +3,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Id, Plan, Until, Wait,
+    Action, Id, ImageJob, Plan, Until, Wait,
     desired::{Role, Service},
 };
-use crate::{compose::Condition, model::Image};
+use crate::{
+    compose::Condition,
+    model::{Image, Mount, ServiceSpec, labels},
+};
 
 /// What the services of a stack wait for, by what it is.
 #[derive(Debug, Default)]
 pub(super) struct Before {
     /// By the image's name.
     pub images: BTreeMap<String, Id>,
-    /// Networks and volumes.
-    pub places: Vec<Id>,
+    /// By name.
+    pub networks: BTreeMap<String, Id>,
+    /// By name.
+    pub volumes: BTreeMap<String, Id>,
     /// The removal of what had the container's name, or the stop of what is started anew.
     pub removed: BTreeMap<String, Id>,
     /// The proxy, for services that it is to reach.
     pub proxy: Option<Id>,
+}
+
+impl Before {
+    /// The networks and volumes that a container is made on.
+    fn places<'a>(&'a self, spec: &'a ServiceSpec) -> impl Iterator<Item = &'a Id> {
+        let networks = spec.networks.iter().filter_map(|it| self.networks.get(&it.network));
+        let volumes = spec.mounts.iter().filter_map(|mount| match mount {
+            Mount::Volume { source: Some(name), .. } => self.volumes.get(name),
+            _ => None,
+        });
+        networks.chain(volumes)
+    }
 }
 
 /// What is done for one service.
@@ -34,33 +51,59 @@ pub(super) enum Need {
 pub(super) fn images<'a>(
     plan: &mut Plan,
     services: impl Iterator<Item = &'a Service>,
-    present: &BTreeMap<String, Image>,
+    present: &'a BTreeMap<String, Image>,
 ) -> BTreeMap<String, Id> {
-    let mut steps = BTreeMap::new();
+    let mut images = Images { present, steps: BTreeMap::new(), built: BTreeMap::new() };
     for service in services {
-        let job = &service.image;
-        let there = present.contains_key(&job.tag);
-        if (there && !job.refresh) || steps.contains_key(&job.tag) {
-            continue;
+        let reason = if present.contains_key(&service.image.tag) {
+            format!("`pull_policy` of {} asks for the newest", service.key)
+        } else {
+            format!("{} needs it", service.key)
+        };
+        images.add(plan, &service.image, &reason);
+    }
+    images.steps
+}
+
+struct Images<'a> {
+    present: &'a BTreeMap<String, Image>,
+    /// By the image's name.
+    steps: BTreeMap<String, Id>,
+    /// By the hash of what it is built from.
+    built: BTreeMap<&'a str, Id>,
+}
+
+impl<'a> Images<'a> {
+    fn add(&mut self, plan: &mut Plan, job: &'a ImageJob, reason: &str) -> Option<Id> {
+        if self.present.contains_key(&job.tag) && !job.refresh {
+            return None;
         }
+        if let Some(step) = self.steps.get(&job.tag) {
+            return Some(*step);
+        }
+        let reason_of_bases = format!("{} is built on it", job.tag);
+        let mut after: Vec<Id> =
+            job.bases.iter().filter_map(|base| self.add(plan, base, &reason_of_bases)).collect();
+        let hash = job.build.as_ref().and_then(|build| build.labels.get(labels::CONTEXT_HASH));
+        // The same build under another name: after the first the builder has all of it.
+        after.extend(hash.and_then(|hash| self.built.get(hash.as_str())));
         let verb = match (&job.pull, &job.build) {
             (Some(_), Some(_)) => "pull or build",
             (Some(_), None) => "pull",
             _ => "build",
         };
-        let id = plan.push(
-            [],
+        let step = plan.push(
+            after,
             Action::GetImage(Box::new(job.clone())),
             format!("{verb} image {}", job.tag),
-            if there {
-                format!("`pull_policy` of {} asks for the newest", service.key)
-            } else {
-                format!("{} needs it", service.key)
-            },
+            reason,
         );
-        steps.insert(job.tag.clone(), id);
+        self.steps.insert(job.tag.clone(), step);
+        if let Some(hash) = hash {
+            self.built.entry(hash).or_insert(step);
+        }
+        Some(step)
     }
-    steps
 }
 
 /// Adds the steps of all services; returns those after which everything that shall run is ready, and the rest is made.
@@ -91,7 +134,7 @@ pub(super) fn services(
                         .images
                         .get(&spec.image)
                         .into_iter()
-                        .chain(&before.places)
+                        .chain(before.places(spec))
                         .chain(before.removed.get(&spec.name))
                         // The engine looks for these when it makes the container.
                         .chain(spec.volumes_from.iter().filter_map(|from| {

@@ -1,14 +1,14 @@
 //! The demo from nothing to its second release: what the README promises, in its order.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::{
-    Outcome, Sandbox,
+    Sandbox, compose,
     engine::{self, Kind},
     http::{self, Connection},
-    program, wait,
+    wait,
 };
 
 const FRONTEND: u16 = 0;
@@ -63,32 +63,6 @@ impl Customer {
 
 fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
     all.iter().map(|(item, color)| ((*item).to_owned(), (*color).to_owned())).collect()
-}
-
-/// Docker's own Compose, version 2 or later, where the machine has it: `DOCKER_COMPOSE`, a plugin, or on the path.
-fn compose(project: &str, words: &[&str]) -> Option<Outcome> {
-    let own = std::env::var_os("DOCKER_COMPOSE");
-    let candidates = own
-        .into_iter()
-        .map(|path| vec![path])
-        .chain([vec!["docker".into(), "compose".into()], vec!["docker-compose".into()]]);
-    for candidate in candidates {
-        let command = || {
-            let mut command = Command::new(&candidate[0]);
-            command.args(&candidate[1..]);
-            command
-        };
-        let version = command().args(["version", "--short"]).output();
-        let is_new = |output: &std::process::Output| {
-            let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            output.status.success() && !version.is_empty() && !version.starts_with("1.")
-        };
-        if version.as_ref().is_ok_and(is_new) {
-            return Some(program::run(command().args(["-p", project]).args(words)));
-        }
-    }
-    println!("no Docker Compose 2 on this machine: not looked at with its eyes");
-    None
 }
 
 #[test]
@@ -250,10 +224,9 @@ fn readers(sandbox: &Sandbox) {
     // Others' tools see the stacks too.
     for (layer, service) in [("green", "api"), ("durable", "mariadb"), ("proxy", "proxy")] {
         let project = sandbox.thing(layer);
-        if let Some(listed) = compose(&project, &["ps"]) {
-            let _ = listed.ok().shows(service);
-            let logs = compose(&project, &["logs", "--tail", "5", service]).unwrap().ok();
-            assert!(layer == "proxy" || logs.stdout.contains(service), "{logs}");
-        }
+        let _ = compose::run(&project, &["ps"]).ok().shows(service);
+        let _ = compose::run(&project, &["top"]).ok().shows(service);
+        let logs = compose::run(&project, &["logs", "--tail", "5", service]).ok();
+        assert!(layer == "proxy" || logs.stdout.contains(service), "{logs}");
     }
 }

@@ -1,5 +1,7 @@
-//! What tests of the whole program share: a sandbox on the real engine, programs with a time limit, an HTTP client.
+//! What tests of the whole program share: a sandbox on the real engine, programs with a time limit, an HTTP client, Docker's
+//! own Compose.
 
+pub mod compose;
 pub mod engine;
 pub mod http;
 pub mod load;

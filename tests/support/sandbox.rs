@@ -112,6 +112,11 @@ impl Sandbox {
         fs::write(path, text).unwrap();
     }
 
+    /// Copies a folder of this repository into the project.
+    pub fn take(&self, source: &str, path: &str) {
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(source), &self.path(path));
+    }
+
     /// Replaces text of a file, which has to be there.
     #[track_caller]
     pub fn edit(&self, path: &str, from: &str, to: &str) {

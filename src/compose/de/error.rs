@@ -83,7 +83,8 @@ fn near(found: &str, expected: &[&'static str]) -> Option<String> {
         .map(|near| format!("did you mean `{near}`?"))
 }
 
-fn one_of(expected: &[&str]) -> String {
+/// The words, each quoted: `` `a`, `b` or `c` ``.
+pub fn one_of(expected: &[&str]) -> String {
     let quoted: Vec<String> = expected.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),

@@ -12,6 +12,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
+pub use self::error::one_of;
 use self::error::{Error, wanted};
 pub use self::fields::{oom_score, pull_policy, size};
 use super::{

@@ -152,3 +152,33 @@ fn a_value_of_an_environment_file_is_never_shown() {
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(shown.starts_with("compose.yaml:4:15 services.a.env_file[0]: secret.env:2:1: unterminated quoted value of `PASSWORD`"), "{shown}");
 }
+
+#[test]
+fn what_a_parser_stumbles_over_has_a_likely_cause() {
+    for (text, cause) in [
+        ("services:\n\tweb: {}\n", "never with tabs"),
+        ("services:\n  web\n    image: a\n", "lack its `:`"),
+        ("services:\n  web:\n    image: \"a\n    ports: [80]\n", "a quote not closed"),
+        ("services:\n  web:\n    image: a\n   user: b\n", "indented as its neighbours"),
+    ] {
+        let shown = Folder::problems_of(text);
+        assert!(shown.contains(cause), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn an_included_file_that_is_missing_is_said_where_it_is_included() {
+    let shown = Folder::problems_of("services: {a: {image: x}}\ninclude:\n  - other.yaml\n");
+    assert!(shown.starts_with("compose.yaml:3:5 include[0]: there is no file"), "{shown}");
+}
+
+#[test]
+fn what_does_not_fit_together_is_told_in_the_order_of_its_lines() {
+    let shown = Folder::problems_of(
+        "services:\n  web:\n    image: a\n    depends_on: [dbb]\n    restart: alway\n    networks: [x]\n  db: {image: a}\n",
+    );
+    let lines: Vec<&str> =
+        shown.lines().filter_map(|line| line.strip_prefix("compose.yaml:")?.get(..1)).collect();
+    assert_eq!(lines, ["4", "5", "6"], "{shown}");
+    assert!(shown.contains("expected `no`, `always`, `unless-stopped` or `on-failure`"), "{shown}");
+}

@@ -24,6 +24,7 @@ fn aliases_do_not_grow_a_file_without_end() {
     }
     refused_soon(&text, "aliases make the file too large");
     refused_soon("x: &a [*a]\n", "the alias is inside of what it stands for");
+    refused_soon("x: &a { <<: *a }\n", "the alias is inside of what it stands for");
 }
 
 #[test]
@@ -31,7 +32,15 @@ fn nesting_has_an_end() {
     refused_soon(&"[".repeat(5000), "compose.yaml");
     refused_soon(&"- ".repeat(5000), "nested deeper");
     let braces = "{a: ".repeat(5000);
-    refused_soon(&format!("x: {braces}"), "compose.yaml");
+    refused_soon(&format!("x: {braces}"), "nested deeper");
+    refused_soon(&format!("x: {}1{}", "[".repeat(5000), "]".repeat(5000)), "recursion limit");
+    refused_soon(&"? ".repeat(5000), "compose.yaml");
+    // Each level is a space further in: as many as the size of a file allows.
+    let mut deep = String::new();
+    for level in 0..2500 {
+        let _ = writeln!(deep, "{:level$}a:", "");
+    }
+    refused_soon(&deep, "nested deeper");
 }
 
 #[test]
@@ -64,6 +73,8 @@ fn circles_of_files_and_services_are_refused() {
     assert!(shown.contains("files include each other"), "{shown}");
     let shown = folder.shorten(&folder.load(&["c.yaml"]).unwrap_err());
     assert!(shown.contains("services extend each other"), "{shown}");
+    refused_soon("include: [compose.yaml]\nservices: {}\n", "files include each other");
+    refused_soon("services: {x: {image: i, extends: x}}\n", "services extend each other");
     let mut chain = "services:\n  s0: {image: i}\n".to_owned();
     for index in 1..2000 {
         let _ = writeln!(chain, "  s{index}: {{extends: s{}}}", index - 1);

@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
-/// Before the reference of an image that stands for a further context.
-pub const IMAGE: &str = "docker-image://";
+use crate::model::BuildSpec;
 
 /// The names of images that the Dockerfile builds on or takes from: no stages of its own, and variables filled in.
 pub fn images(text: &str, args: &BTreeMap<String, String>) -> Vec<String> {
@@ -30,7 +29,7 @@ pub fn with_images(
 ) -> String {
     let named = |name: &str| {
         let found = contexts.iter().find(|(context, _)| same_image(context, name))?;
-        found.1.strip_prefix(IMAGE).map(str::to_owned)
+        found.1.strip_prefix(BuildSpec::IMAGE).map(str::to_owned)
     };
     walk(text, args, &mut |name, _| named(name))
 }

@@ -6,9 +6,8 @@ mod ignore;
 mod tar;
 mod walk;
 
-pub(super) use dockerfile::IMAGE;
 pub use dockerfile::same_image;
-pub use hash::context_hash;
+pub use hash::{Hasher, context_hash};
 pub(super) use tar::stream;
 pub use walk::base_images;
 pub(super) use walk::{Context, Entry, Kind};

@@ -12,6 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Address,
     fault::{self, Asked},
+    login::Logins,
     transport::{Body, Transport, full},
     version::Version,
 };
@@ -33,8 +34,7 @@ pub struct Docker {
     pub(super) address: Address,
     pub(super) version: Version,
     pub(super) build_kit: bool,
-    /// The folder of `config.json` with the registries' logins.
-    pub(super) logins: Option<PathBuf>,
+    pub(super) logins: Option<Logins>,
     /// The socket of the user's SSH agent.
     pub(super) agent: Option<PathBuf>,
     /// For what is quick.
@@ -106,7 +106,16 @@ impl Docker {
     /// Takes the registries' logins from the `config.json` in this folder (`~/.docker`).
     #[must_use]
     pub fn with_logins(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.logins = Some(folder.into());
+        self.logins = Some(Logins { folder: folder.into(), path: None });
+        self
+    }
+
+    /// Looks for credential helpers on this `PATH`.
+    #[must_use]
+    pub fn with_helpers(mut self, path: Option<&str>) -> Self {
+        if let Some(logins) = &mut self.logins {
+            logins.path = path.map(str::to_owned);
+        }
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
@@ -35,6 +35,15 @@ struct Auth {
     identitytoken: Option<String>,
 }
 
+/// Where logins are found.
+#[derive(Debug, Clone)]
+pub(super) struct Logins {
+    /// The folder of `config.json`.
+    pub folder: PathBuf,
+    /// Where credential helpers are looked for, if not where this process's own programs are (`PATH`).
+    pub path: Option<String>,
+}
+
 /// What a credential helper answers.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -44,19 +53,23 @@ struct Secret {
 }
 
 /// The login at one registry, if there is one. The reason, where the file or the helper fails.
-pub(super) async fn of(folder: &Path, registry: &str) -> Result<Option<DockerCredentials>, String> {
-    find(&read(folder)?, registry).await
+pub(super) async fn of(
+    logins: &Logins,
+    registry: &str,
+) -> Result<Option<DockerCredentials>, String> {
+    find(&read(&logins.folder)?, registry, logins.path.as_deref()).await
 }
 
 /// All logins, by registry, for a build that may pull from any; and why those are missing whose helper failed: the build
 /// may not need them.
 pub(super) async fn all(
-    folder: &Path,
+    logins: &Logins,
 ) -> Result<(HashMap<String, DockerCredentials>, Vec<String>), String> {
-    let config = read(folder)?;
+    let config = read(&logins.folder)?;
+    let path = logins.path.as_deref();
     let (mut logins, mut failures) = (HashMap::new(), vec![]);
     for key in config.auths.keys().chain(config.cred_helpers.keys()) {
-        match find(&config, host(key)).await {
+        match find(&config, host(key), path).await {
             Ok(Some(login)) => {
                 let key = if host(key) == "docker.io" { DOCKER_IO } else { key };
                 logins.insert(key.to_owned(), login);
@@ -78,7 +91,11 @@ fn read(folder: &Path) -> Result<Config, String> {
     serde_json::from_slice(&text).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
-async fn find(config: &Config, registry: &str) -> Result<Option<DockerCredentials>, String> {
+async fn find(
+    config: &Config,
+    registry: &str,
+    path: Option<&str>,
+) -> Result<Option<DockerCredentials>, String> {
     let key = if registry == "docker.io" { DOCKER_IO } else { registry };
     let helper = config
         .cred_helpers
@@ -89,7 +106,7 @@ async fn find(config: &Config, registry: &str) -> Result<Option<DockerCredential
     if let Some(helper) = helper {
         // A store keeps a login under the name that `docker login` was given.
         let kept = config.auths.keys().find(|name| host(name) == registry);
-        if let Some(login) = from_helper(helper, kept.map_or(key, String::as_str)).await? {
+        if let Some(login) = from_helper(helper, kept.map_or(key, String::as_str), path).await? {
             return Ok(Some(login));
         }
     }
@@ -134,11 +151,16 @@ fn from_file(auth: &Auth, key: &str) -> Result<Option<DockerCredentials>, String
 }
 
 /// Asks `docker-credential-{helper} get`. None where it knows no login of this registry.
-async fn from_helper(helper: &str, key: &str) -> Result<Option<DockerCredentials>, String> {
+async fn from_helper(
+    helper: &str,
+    key: &str,
+    path: Option<&str>,
+) -> Result<Option<DockerCredentials>, String> {
     let program = format!("docker-credential-{helper}");
     let failed = |error: &dyn std::fmt::Display| format!("`{program} get`: {error}");
     let mut child = Command::new(&program)
         .arg("get")
+        .envs(path.map(|path| ("PATH", path)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -147,7 +169,8 @@ async fn from_helper(helper: &str, key: &str) -> Result<Option<DockerCredentials
         .map_err(|e| failed(&e))?;
     let run = async {
         if let Some(mut input) = child.stdin.take() {
-            input.write_all(key.as_bytes()).await?;
+            // One that ends without reading says more by its end than by the pipe that breaks.
+            let _ = input.write_all(key.as_bytes()).await;
         }
         child.wait_with_output().await
     };
@@ -192,9 +215,65 @@ mod tests {
         folder
     }
 
-    async fn name(folder: &Path, registry: &str) -> Option<(String, String)> {
-        let login = of(folder, registry).await.unwrap()?;
+    fn logins(folder: &tempfile::TempDir) -> Logins {
+        Logins { folder: folder.path().to_owned(), path: None }
+    }
+
+    async fn name(folder: &tempfile::TempDir, registry: &str) -> Option<(String, String)> {
+        let login = of(&logins(folder), registry).await.unwrap()?;
         Some((login.username.unwrap(), login.password.unwrap()))
+    }
+
+    /// A helper of this name, and a `PATH` that begins with it.
+    fn helper(folder: &tempfile::TempDir, name: &str, script: &str) -> Logins {
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = folder.path().join(format!("docker-credential-{name}"));
+        std::fs::write(&program, format!("#!/bin/sh\nread -r key\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        Logins { path: Some(path), ..logins(folder) }
+    }
+
+    #[tokio::test]
+    async fn helpers_are_asked_for_their_registries_and_the_store_for_all_others() {
+        let folder = config(
+            r#"{"auths":{"https://a.io":{},"file.io":{"auth":"eW91OnB3"}},"credsStore":"all","credHelpers":{"b.io":"one"}}"#,
+        );
+        helper(
+            &folder,
+            "one",
+            r#"[ "$1 $key" = "get b.io" ] && echo '{"Username":"<token>","Secret":"t"}'"#,
+        );
+        let logins = helper(
+            &folder,
+            "all",
+            r#"case $key in
+                https://a.io|https://index.docker.io/v1/) echo "{\"Username\":\"me\",\"Secret\":\"$key\"}" ;;
+                *) echo "credentials not found in native keychain"; exit 1 ;;
+            esac"#,
+        );
+        let login = async |registry| of(&logins, registry).await.unwrap();
+        assert_eq!(login("a.io").await.unwrap().password.unwrap(), "https://a.io");
+        assert_eq!(login("docker.io").await.unwrap().password.unwrap(), DOCKER_IO);
+        let token = login("b.io").await.unwrap();
+        assert_eq!((token.identitytoken.as_deref(), token.username), (Some("t"), None));
+        // What the store does not know is looked for in the file.
+        assert_eq!(login("file.io").await.unwrap().username.unwrap(), "you");
+        assert!(login("c.io").await.is_none());
+        let (all, failures) = all(&logins).await.unwrap();
+        assert_eq!((all.len(), failures.len()), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_fails_is_named_with_what_it_said() {
+        let folder = config(r#"{"auths":{"a.io":{}},"credsStore":"sad"}"#);
+        let logins = helper(&folder, "sad", "echo 'the vault is sealed' >&2; exit 3");
+        let error = of(&logins, "a.io").await.unwrap_err();
+        assert_eq!(error, "`docker-credential-sad get`: the vault is sealed");
+        assert_eq!(all(&logins).await.unwrap().1, [error]);
+        helper(&folder, "sad", "echo nonsense");
+        let error = of(&logins, "a.io").await.unwrap_err();
+        assert!(error.starts_with("`docker-credential-sad get`: "), "{error}");
     }
 
     #[tokio::test]
@@ -204,11 +283,11 @@ mod tests {
             r#"{"auths":{"https://index.docker.io/v1/":{"auth":"bWU6cDp3"},"ghcr.io":{"auth":"eW91OnB3"},"empty.io":{}}}"#,
         );
         let pair = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
-        assert_eq!(name(folder.path(), "docker.io").await, pair("me", "p:w"));
-        assert_eq!(name(folder.path(), "ghcr.io").await, pair("you", "pw"));
-        assert_eq!(name(folder.path(), "empty.io").await, None);
-        assert_eq!(name(folder.path(), "quay.io").await, None);
-        let (all, _) = all(folder.path()).await.unwrap();
+        assert_eq!(name(&folder, "docker.io").await, pair("me", "p:w"));
+        assert_eq!(name(&folder, "ghcr.io").await, pair("you", "pw"));
+        assert_eq!(name(&folder, "empty.io").await, None);
+        assert_eq!(name(&folder, "quay.io").await, None);
+        let (all, _) = all(&logins(&folder)).await.unwrap();
         assert_eq!(all.len(), 2);
         assert!(all.contains_key(DOCKER_IO));
     }
@@ -216,18 +295,18 @@ mod tests {
     #[tokio::test]
     async fn no_file_is_no_login_and_a_broken_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(of(folder.path(), "docker.io").await.unwrap().is_none());
+        assert!(of(&logins(&folder), "docker.io").await.unwrap().is_none());
         let folder = config("{");
-        assert!(of(folder.path(), "docker.io").await.unwrap_err().contains("config.json"));
+        assert!(of(&logins(&folder), "docker.io").await.unwrap_err().contains("config.json"));
         let folder = config(r#"{"auths":{"a.io":{"auth":"!"}}}"#);
-        assert!(of(folder.path(), "a.io").await.unwrap_err().contains("a.io"));
+        assert!(of(&logins(&folder), "a.io").await.unwrap_err().contains("a.io"));
     }
 
     #[tokio::test]
     async fn a_missing_helper_is_an_error_that_names_it() {
         let folder = config(r#"{"credHelpers":{"a.io":"no-such-helper"}}"#);
-        let error = of(folder.path(), "a.io").await.unwrap_err();
+        let error = of(&logins(&folder), "a.io").await.unwrap_err();
         assert!(error.contains("docker-credential-no-such-helper"), "{error}");
-        assert!(of(folder.path(), "b.io").await.unwrap().is_none());
+        assert!(of(&logins(&folder), "b.io").await.unwrap().is_none());
     }
 }

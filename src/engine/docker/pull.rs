@@ -25,7 +25,7 @@ pub(super) async fn pull(
     let failed =
         |reason: String| EngineError::Pull { reference: name.to_owned(), reason: short(&reason) };
     let login = match &docker.logins {
-        Some(folder) => login::of(folder, reference::registry(name)).await.map_err(failed)?,
+        Some(logins) => login::of(logins, reference::registry(name)).await.map_err(failed)?,
         None => None,
     };
     let (repository, tag) = reference::split(name);

@@ -1,5 +1,6 @@
 //! Use cases on the in-memory engine.
 
+mod builds;
 mod by_id;
 mod cancel;
 mod crash;

@@ -108,6 +108,13 @@ impl Stage {
         fs::write(self.folder.path().join("db.yaml"), db).unwrap();
     }
 
+    /// Writes a file of the project.
+    pub fn file(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
     pub fn session(&self) -> Session<'_> {
         Session {
             engine: &self.engine,

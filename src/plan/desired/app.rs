@@ -117,7 +117,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         if let Some(name) = &own.container_name {
             warnings.push(format!("`{key}` has `container_name: {name}`: a network alias, as two colors cannot share a name"));
         }
-        let image = image::job(names, key, own, source.builds.get(key));
+        let image = image::job(names, key, files, source.builds);
         template.image.clone_from(&image.tag);
         let count = source.replicas.get(key).copied().unwrap_or_else(|| own.replicas());
         let replicas = (1..=count).map(|number| {

@@ -74,7 +74,7 @@ pub fn durable(
         if spec.healthcheck.is_none() {
             spec.healthcheck = healthcheck(own);
         }
-        let job = image::job(names, key, own, builds.get(key));
+        let job = image::job(names, key, files, builds);
         spec.image.clone_from(&job.tag);
         spec.name = container(key);
         spec.ports = own

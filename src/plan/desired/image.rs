@@ -83,31 +83,33 @@ pub(super) fn hosts(hosts: &compose::Hosts) -> Vec<String> {
 }
 
 /// The image of a service: the reference itself where it is only pulled, else a name that ends with the hash of what it
-/// is built from, so that the same content is built once for both colors.
+/// is built from, so that the same content is built once for both colors, and for all services that say the same.
 pub(super) fn job(
     names: &Names,
     key: &str,
-    service: &compose::Service,
-    build: Option<&(BuildSpec, String)>,
+    files: &compose::Project,
+    builds: &BTreeMap<String, (BuildSpec, String)>,
 ) -> ImageJob {
-    let platform = service.platform.clone();
-    let never = service.pull_policy.as_deref() == Some("never");
+    let service = files.services.get(key);
+    let named = |key: &str| files.services.get(key).and_then(|service| service.image.as_deref());
+    let policy = service.and_then(|service| service.pull_policy.as_deref());
+    let platform = service.and_then(|service| service.platform.clone());
     // `daily` and the like ask the registry at each deployment: it answers at once where nothing is newer.
-    let refresh =
-        !matches!(service.pull_policy.as_deref(), None | Some("missing" | "build" | "never"));
-    let Some((spec, hash)) = build else {
-        let reference = service.image.clone().unwrap_or_default();
-        return ImageJob {
-            tag: reference.clone(),
-            pull: (!never).then_some(reference),
-            build: None,
-            platform,
-            refresh,
-        };
+    let refresh = !matches!(policy, None | Some("missing" | "build" | "never"));
+    let Some((spec, hash)) = builds.get(key) else {
+        let tag = named(key).unwrap_or_default().to_owned();
+        let pull = (policy != Some("never")).then(|| tag.clone());
+        return ImageJob { tag, pull, platform, refresh, ..ImageJob::default() };
     };
     let short = &hash[..12.min(hash.len())];
-    let tag = match &service.image {
-        None => format!("{}:{short}", names.image(key)),
+    let tag = match named(key) {
+        None => {
+            let same = |(other, (_, its)): &(&String, &(BuildSpec, String))| {
+                its == hash && named(other).is_none()
+            };
+            let first = builds.iter().find(same).map_or(key, |(first, _)| first);
+            format!("{}:{short}", names.image(first))
+        }
         Some(reference) => {
             let (name, tag) = split(reference);
             match tag {
@@ -117,13 +119,21 @@ pub(super) fn job(
         }
     };
     let mut spec = BuildSpec { tag: tag.clone(), ..spec.clone() };
+    let mut bases = vec![];
+    for from in spec.contexts.values_mut() {
+        if let Some(other) = from.strip_prefix(BuildSpec::SERVICE) {
+            let base = job(names, other, files, builds);
+            *from = format!("{}{}", BuildSpec::IMAGE, base.tag);
+            bases.push(base);
+        }
+    }
     spec.labels.insert(labels::CONTEXT_HASH.to_owned(), hash.clone());
     spec.labels.insert(labels::PROJECT.to_owned(), names.project.clone());
-    let pull = match service.pull_policy.as_deref() {
+    let pull = match policy {
         Some("build" | "never") => None,
-        _ => service.image.clone(),
+        _ => named(key).map(str::to_owned),
     };
-    ImageJob { tag, refresh: refresh && pull.is_some(), pull, build: Some(spec), platform }
+    ImageJob { tag, refresh: refresh && pull.is_some(), pull, build: Some(spec), platform, bases }
 }
 
 /// Name and tag of a reference; a digest is dropped.

@@ -40,6 +40,22 @@ pub(super) fn refuse(service: &compose::Service, place: &Place<'_>, problems: &m
             problems.push(place.problem(&[key], format!("envctl does not support it: {reason}")));
         }
     }
+    if let Some(build) = &service.build {
+        let insecure = "the engine's own BuildKit builds without further rights";
+        let stages =
+            "the engine's BuildKit leaves the cache of all stages out (`no_cache`), or of none";
+        for (key, present, reason) in [
+            ("privileged", build.privileged, insecure),
+            ("entitlements", !build.entitlements.is_empty(), insecure),
+            ("no_cache_filter", !build.no_cache_filter.is_empty(), stages),
+            ("isolation", is_other(build.isolation.as_ref(), "default"), ELSEWHERE),
+        ] {
+            if present {
+                let message = format!("envctl does not support it: {reason}");
+                problems.push(place.problem(&["build", key], message));
+            }
+        }
+    }
     let mode = service.deploy.as_ref().and_then(|deploy| deploy.mode.as_deref());
     if let Some(mode) = mode.filter(|mode| !matches!(*mode, "replicated" | "global")) {
         problems.push(place.problem(
@@ -104,6 +120,17 @@ pub(super) fn without_effect(service: &compose::Service, place: &Place<'_>) -> V
                 "devices are reserved, not limited",
             );
         }
+    }
+    if let Some(build) = &service.build {
+        let asked = |value: Option<&String>| value.is_some_and(|value| value != "false");
+        let record = "an image on the engine has no attestations";
+        tell(&["build", "provenance"], asked(build.provenance.as_ref()), record);
+        tell(&["build", "sbom"], asked(build.sbom.as_ref()), record);
+        tell(
+            &["build", "platforms"],
+            build.platforms.len() > 1,
+            "one engine has one platform: the first is built",
+        );
     }
     for (index, mount) in service.volumes.iter().enumerate() {
         let index = index.to_string();

@@ -34,7 +34,7 @@ fn the_first_deploy_makes_all_there_is_and_the_proxy() {
     [7]            pull image redis:8                          cache needs it
     [8]            pull image nginx:1.27                       web needs it
     [9]            create network shop-devlocal-blue-network   not found
-    [10] ←2,7,9    create blue/cache (redis:8)                 a fresh stack
+    [10] ←7,9      create blue/cache (redis:8)                 a fresh stack
     [11] ←10       start blue/cache                            depends on nothing
     [12] ←11       wait until blue/cache is healthy            web depends on it
     [13] ←2,8,9    create blue/web (nginx:1.27)                a fresh stack

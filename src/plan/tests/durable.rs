@@ -64,7 +64,7 @@ fn with_nothing_there_all_is_made() {
     [5]  ←1,3,4  create db (mariadb:11.8)                      not found
     [6]  ←5      start db                                      depends on nothing
     [7]  ←6      wait until db is healthy                      hub depends on it
-    [8]  ←2,3,4  create hub (mercure:1)                        not found
+    [8]  ←2,3    create hub (mercure:1)                        not found
     [9]  ←7,8    start hub                                     after db
     [10] ←9      wait until hub is healthy                     it is part of the stack
     ");

@@ -5,6 +5,7 @@ mod deploy;
 mod durable;
 mod durable_apply;
 mod durable_down;
+mod images;
 mod keys;
 mod order;
 mod properties;

@@ -67,13 +67,13 @@ fn the_layer_and_the_app_are_planned_apart_from_one_file() {
     [9]               pull image nginx                                 web needs it
     [10]              create network shop-devlocal-blue-network        not found
     [11]              create network shop-devlocal-blue-network-front  not found
-    [12] ←2,7,10,11   create blue/backup (tool)                        a fresh stack
+    [12] ←7           create blue/backup (tool)                        a fresh stack
     [13] ←12          start blue/backup                                depends on nothing
     [14] ←13          wait until blue/backup is healthy                it is part of the stack
-    [15] ←2,8,10,11   create blue/cache (redis)                        a fresh stack
+    [15] ←8,11        create blue/cache (redis)                        a fresh stack
     [16] ←15          start blue/cache                                 depends on nothing
     [17] ←16          wait until blue/cache is healthy                 it is part of the stack
-    [18] ←2,9,10,11   create blue/web (nginx)                          a fresh stack
+    [18] ←2,9,10      create blue/web (nginx)                          a fresh stack
     [19] ←18          start blue/web                                   depends on nothing
     [20] ←6,19        wait until blue/web is ready                     a route leads to it
     [21] ←6,14,17,20  make blue known to the proxy                     its preview leads to it from here on

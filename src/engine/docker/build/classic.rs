@@ -36,9 +36,9 @@ pub(super) async fn build(
     let mut builder = request(Method::POST, path.as_str())
         .header(http::header::CONTENT_TYPE, "application/x-tar");
     let mut trouble = vec![];
-    if let Some(folder) = &docker.logins {
+    if let Some(logins) = &docker.logins {
         // A build may need none of them: what cannot be had is told only where the build fails.
-        match login::all(folder).await {
+        match login::all(logins).await {
             Ok((logins, failures)) => {
                 let json = serde_json::to_vec(&logins).expect("logins have string keys only");
                 builder = builder.header("x-registry-config", BASE64_STANDARD.encode(json));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::{Docker, body::unsupported};
 use crate::{
-    engine::{Progress, Result, context::IMAGE},
+    engine::{Progress, Result},
     model::BuildSpec,
 };
 
@@ -17,10 +17,11 @@ pub(super) async fn as_images(
 ) -> Result<(BuildSpec, Vec<String>)> {
     let (mut wanted, mut made) = (spec.clone(), vec![]);
     for (name, from) in &mut wanted.contexts {
-        if from.starts_with(IMAGE) {
+        if from.starts_with(BuildSpec::IMAGE) {
             continue;
         }
-        if from.contains("://") || from.starts_with("git@") || from.starts_with("service:") {
+        if from.contains("://") || from.starts_with("git@") || from.starts_with(BuildSpec::SERVICE)
+        {
             return Err(unsupported(
                 &format!("take `{from}` as additional context `{name}`"),
                 "it takes folders, images (`docker-image://…`) and services (`service:…`)",
@@ -36,7 +37,7 @@ pub(super) async fn as_images(
             ..BuildSpec::default()
         };
         Box::pin(super::with_images(docker, &folder, progress)).await?;
-        *from = format!("{IMAGE}{tag}");
+        *from = format!("{}{tag}", BuildSpec::IMAGE);
         made.push(tag);
     }
     Ok((wanted, made))

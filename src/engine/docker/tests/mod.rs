@@ -6,6 +6,7 @@ mod images;
 mod kit;
 mod options;
 mod program;
+mod registry;
 mod talk;
 mod tls;
 

@@ -46,8 +46,7 @@ const TALK: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
 pub struct Offer {
     pub context: Context,
     pub secrets: BTreeMap<String, BuildSecret>,
-    /// The folder of `config.json`.
-    pub logins: Option<PathBuf>,
+    pub logins: Option<login::Logins>,
     /// Sockets of SSH agents by id.
     pub agents: BTreeMap<String, PathBuf>,
     /// What could not be handed out, in words for the user.
@@ -161,8 +160,8 @@ impl Offer {
 
     async fn login(&self, asked: &mut Messages) -> std::result::Result<Credentials, Status> {
         let registry = asked.only::<CredentialsRequest>().await?.host;
-        let Some(folder) = &self.logins else { return Ok(Credentials::default()) };
-        let found = login::of(folder, login::host(&registry)).await;
+        let Some(logins) = &self.logins else { return Ok(Credentials::default()) };
+        let found = login::of(logins, login::host(&registry)).await;
         let login = found.map_err(|reason| self.troubled(Status::unknown(reason)))?;
         Ok(login.map_or_else(Credentials::default, |login| match login.identitytoken {
             Some(token) => Credentials { username: String::new(), secret: token },
