@@ -8,10 +8,12 @@ mod e2e {
     mod broken;
     mod docs;
     mod durable;
+    mod elsewhere;
     mod interrupted;
     mod killed;
     mod proxy;
     mod refused;
+    mod rollback;
     mod scale;
     mod story;
     mod switching;

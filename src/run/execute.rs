@@ -201,7 +201,10 @@ impl Executor<'_> {
         let pulled = match &job.pull {
             Some(reference) => match self.engine.pull(reference, platform, progress).await {
                 Ok(image) => Some((reference, image)),
-                Err(_) if job.build.is_some() => None,
+                Err(error) if job.build.is_some() => {
+                    progress(engine::Step::Line(format!("{error}; it is built")));
+                    None
+                }
                 Err(error) => return Err(error.into()),
             },
             None => None,

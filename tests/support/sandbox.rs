@@ -134,7 +134,7 @@ impl Sandbox {
     }
 
     /// Gives a command the sandbox's own home, and of the tests' environment only what it takes to reach the engine.
-    fn surround(&self, command: &mut Command) {
+    pub fn surround(&self, command: &mut Command) {
         let kept = ["PATH", "DOCKER_HOST", "TMPDIR", "BASE_IMAGE", "RUST_BACKTRACE"];
         command.env_clear();
         command.envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
