@@ -7,8 +7,10 @@ import sys
 
 import against_compose
 import against_proxies
+import conformance
 import reading
 import report
+import slow
 import switching
 from shell import Failed, Shared, say, sweep
 
@@ -19,8 +21,11 @@ SUBJECTS = {
     "durable": against_compose.durable,
     "compose": reading.read,
     "proxy": against_proxies.compare,
+    "slow": slow.slow,
     "switch": switching.switch,
+    "conformance": conformance.conformance,
 }
+ALONE = ("slow", "conformance")  # no part of `all`, for its time
 
 
 def main():
@@ -37,12 +42,13 @@ def main():
     if options.subject == "clean":
         return
     shared = Shared()
-    chosen = SUBJECTS if options.subject == "all" else [options.subject]
+    every = [name for name in SUBJECTS if name not in ALONE]
+    chosen = every if options.subject == "all" else [options.subject]
     try:
         for name in chosen:
             section = SUBJECTS[name](options.quick)
             print(section, flush=True)
-            if not options.quick:
+            if not options.quick and name in report.ORDER:
                 report.write(name, section)
     except Failed as failure:
         sys.exit(f"bench: {failure}")

@@ -24,7 +24,7 @@ daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr crit;
-events {{ worker_connections 4096; }}
+events {{ worker_connections {connections}; }}
 http {{
   access_log off;
   keepalive_requests 1000000000;
@@ -173,25 +173,26 @@ def folder():
 
 
 @contextmanager
-def nginx(name, port, inner, cpu):
+def nginx(name, port, inner, cpu, connections=4096):
     with folder() as path:
-        (path / f"{name}.conf").write_text(BACKEND.format(folder=path, inner=inner), encoding="utf-8")
+        (path / f"{name}.conf").write_text(BACKEND.format(folder=path, inner=inner, connections=connections), encoding="utf-8")
         command = [tool("nginx"), "-e", "stderr", "-p", str(path), "-c", str(path / f"{name}.conf")]
         with started(command, port, cpu, libraries()) as process:
             yield process.pid
 
 
 @contextmanager
-def haproxy(port, backend, cpu):
+def haproxy(port, backend, cpu, settings=None):
     with folder() as path:
-        (path / "haproxy.cfg").write_text(HAPROXY % {"port": port, "backend": backend}, encoding="utf-8")
+        settings = settings or HAPROXY % {"port": port, "backend": backend}
+        (path / "haproxy.cfg").write_text(settings, encoding="utf-8")
         command = [tool("haproxy"), "-q", "-db", "-f", str(path / "haproxy.cfg")]
         with started(command, port, cpu, libraries()) as process:
             yield process.pid
 
 
 @contextmanager
-def ours(port, backend, cpu):
+def ours(port, backend, cpu, tls=None):
     """The proxy as it runs in its container: a static binary and two folders, as nobody."""
     with folder() as path:
         os.chmod(path, 0o755)
@@ -199,12 +200,14 @@ def ours(port, backend, cpu):
         for inner in ("state", "ca"):
             (path / inner).mkdir()
             os.chown(path / inner, 65534, 65534)
-        env = {"ENVCTL_LISTENERS": json.dumps([{"port": port, "route": port}]), "MALLOC_ARENA_MAX": "1"}
+        listeners = [{"port": port, "route": port}] + ([{"port": tls, "route": tls, "tls": True}] if tls else [])
+        env = {"ENVCTL_LISTENERS": json.dumps(listeners), "MALLOC_ARENA_MAX": "1"}
         command = ["chroot", "--userspec=65534:65534", str(path), "/envctl", "proxy", "serve"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         with started(command, port, cpu, env, **pipes) as process:
             target = {"prefix": "/", "host": "127.0.0.1", "port": backend}
-            release = {"release": "1", "created": "2026-01-01T00:00:00Z", "routes": [{"listen": port, "paths": [target]}]}
+            routes = [{"listen": one["port"], "tls": one.get("tls", False), "paths": [target]} for one in listeners]
+            release = {"release": "1", "created": "2026-01-01T00:00:00Z", "routes": routes}
             for request in (
                 {"put": {"color": "blue", "stack": release, "drain_ms": 1000}},
                 {"switch": {"to": "blue", "health": True}},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SHOWN = "docs/benchmarks.md"
 FILE = Path(__file__).parent.parent / SHOWN
-ORDER = ("deploy", "durable", "compose", "proxy", "switch")
+ORDER = ("deploy", "durable", "compose", "proxy", "slow", "switch")
 HEAD = """\
 # Benchmarks
 

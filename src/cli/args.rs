@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     cleanup, completions, config, credentials, deploy, doctor, durable, history, init, logs, plan,
-    proxy, rollback, scale, status, switch, test, up,
+    proxy, rollback, scale, status, switch, test, tls, up,
 };
 use crate::ui::Progress;
 
@@ -53,6 +53,7 @@ pub enum Command {
     Plan(plan::Args),
     Config(config::Args),
     Durable(durable::Args),
+    Tls(tls::Args),
     Credentials(credentials::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),

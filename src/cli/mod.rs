@@ -22,6 +22,7 @@ mod signals;
 mod status;
 mod switch;
 mod test;
+mod tls;
 mod up;
 
 use std::{ffi::OsString, panic, process::ExitCode};
@@ -98,6 +99,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::Config(args) => config::run(context, args),
         Command::Init(args) => init::run(context, args).await,
         Command::Durable(args) => durable::run(context, args).await,
+        Command::Tls(args) => tls::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Credentials(args) => credentials::run(context, args).await,
         Command::Completions(_) | Command::Proxy(_) => Ok(Exit::Done),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Color, Routing, Stack};
+use super::{Certificate, Certificates, Color, Routing, Stack};
 
 /// A request or an answer on its way; the answer carries the request's `id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,14 @@ pub enum Request {
     Probe { host: String, port: u16 },
     /// Keeps a record in the history. Answered by `Done`.
     Record(Record),
+    /// Shows these certificates on their routes from now on, and no other files. Answered by `Done`.
+    Certificates { certificates: Vec<Certificate> },
+    /// Answered by `Tls`; refused where no listener has TLS.
+    Tls {
+        /// Whether the local authority signs a new certificate first.
+        #[serde(default)]
+        renew: bool,
+    },
     /// Newest last; `limit` takes the newest. Answered by `History`.
     History {
         #[serde(default)]
@@ -76,6 +84,7 @@ pub enum Answer {
         left: Draining,
     },
     History(Vec<Record>),
+    Tls(Certificates),
     /// Nothing was changed.
     Refused {
         reason: String,

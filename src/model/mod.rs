@@ -1,5 +1,6 @@
 //! The nouns: names, labels, specifications, what was observed. No I/O. Imports `base` only.
 
+mod certificate;
 mod color;
 pub mod control;
 pub mod labels;
@@ -10,6 +11,7 @@ mod route;
 mod routing;
 mod spec;
 
+pub use certificate::{Certificate, Certificates, Shown};
 pub use color::{Color, NotAColor};
 pub use names::Names;
 pub use observed::{Container, Health, Image, Inspection, Network, Observed, State, Usage, Volume};

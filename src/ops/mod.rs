@@ -28,6 +28,7 @@ mod switch;
 mod test;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod undo;
 mod up;
 
@@ -54,4 +55,5 @@ pub use status::{
 };
 pub use switch::{SwitchOptions, Switched, switch};
 pub use test::{CheckResult, Tested, test};
+pub use tls::tls;
 pub use up::{Up, UpOptions, up};

@@ -129,6 +129,17 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
         replicas: app.replicas.clone(),
         tests: None,
     };
+    let mut proxy = proxy;
+    if !input.proxy.certificates.is_empty() {
+        let files = input.proxy.certificates.iter().map(|files| files.cert.file_name());
+        let files: Vec<_> = files.flatten().map(std::ffi::OsStr::to_string_lossy).collect();
+        proxy = Some(plan.push(
+            proxy,
+            Action::Certify(input.proxy.certificates.clone()),
+            "give the proxy its certificates",
+            files.join(", "),
+        ));
+    }
     let drain_ms = u64::try_from(input.drain.as_millis()).unwrap_or(u64::MAX);
     plan.push(
         ready.into_iter().chain(proxy).chain(cleared.forgotten),

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
+use super::desired::CertificateFiles;
 use crate::model::{Attachment, BuildSpec, NetworkSpec, ServiceSpec, VolumeSpec, control::Request};
 
 /// The steps a command would do, in an order that respects their edges.
@@ -49,6 +50,8 @@ pub enum Action {
     Await(Box<Wait>),
     /// A request to the proxy.
     Tell(Box<Request>),
+    /// The user's own certificates, read and given to the proxy.
+    Certify(Vec<CertificateFiles>),
 }
 
 /// An image to be had under `tag`: pulled if it can be, else built.
@@ -193,6 +196,7 @@ impl Action {
             Self::Remove(_) | Self::RemoveDurable(_) => "remove",
             Self::Await(_) => "wait",
             Self::Tell(_) => "tell-proxy",
+            Self::Certify(_) => "certify",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    net::IpAddr,
     os::unix::fs::PermissionsExt as _,
     path::Path,
 };
@@ -12,6 +13,7 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::extensions::GeneralName;
 
 use super::error::ProxyError;
 use crate::base::files::{self, AtPath as _};
@@ -22,6 +24,7 @@ const CA_DAYS: u32 = 3650;
 
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    certificate: String,
 }
 
 /// A server certificate and its key.
@@ -46,7 +49,12 @@ impl Authority {
             first(&crt_file, 0o644, || Ok(params(CA_DAYS, vec![], true)?.self_signed(&key)?.pem()))
                 .and_then(|pem| pem.map_err(wrong))?;
         let issuer = Issuer::from_ca_cert_pem(&crt, key).map_err(wrong)?;
-        Ok(Self { issuer })
+        Ok(Self { issuer, certificate: crt })
+    }
+
+    /// PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
     }
 
     /// A server certificate for these names and addresses, with a key of its own.
@@ -57,6 +65,25 @@ impl Authority {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         Ok(Leaf { chain: vec![certificate.der().clone()], key })
     }
+}
+
+/// The names that a certificate is made out to, and its end.
+pub(super) fn facts(der: &CertificateDer<'_>) -> Result<(Vec<String>, Timestamp), String> {
+    let (_, certificate) =
+        x509_parser::parse_x509_certificate(der).map_err(|error| error.to_string())?;
+    let alternative = certificate.subject_alternative_name().map_err(|error| error.to_string())?;
+    let names = alternative.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match **bytes {
+            [a, b, c, d] => Some(IpAddr::from([a, b, c, d]).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+        },
+        _ => None,
+    };
+    let names = names.iter().filter_map(name).collect();
+    let expires = Timestamp::from_second(certificate.validity().not_after.timestamp());
+    Ok((names, expires.map_err(|error| error.to_string())?))
 }
 
 fn params(

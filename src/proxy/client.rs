@@ -25,8 +25,10 @@ pub(super) struct Client {
     head: AtomicBool,
     /// When one of the above changed last.
     changed: AtomicU64,
-    /// When a byte moved last, either way.
+    /// When something moved last, either way.
     moved: AtomicU64,
+    /// Bytes of a body that have come since, too few to count.
+    trickled: AtomicU64,
     wants_body: AtomicBool,
     wants_write: AtomicBool,
     /// Requests that were begun, and the one of them that must be refused.
@@ -62,6 +64,7 @@ impl Client {
             head: AtomicBool::default(),
             changed: AtomicU64::new(place.shared.clock.now()),
             moved: AtomicU64::new(place.shared.clock.now()),
+            trickled: AtomicU64::default(),
             wants_body: AtomicBool::default(),
             wants_write: AtomicBool::default(),
             begun: AtomicU64::default(),
@@ -97,7 +100,7 @@ impl Client {
         self.refused.load(Relaxed) > 0
     }
 
-    /// When a byte moved last, either way.
+    /// When something moved last, either way.
     pub fn moved(&self) -> u64 {
         self.moved.load(Relaxed)
     }
@@ -125,8 +128,19 @@ impl Client {
         self.place.shared.clock.now()
     }
 
-    pub fn read(&self) {
+    /// Says that so many bytes have come; none where they were not counted.
+    pub fn read(&self, bytes: Option<usize>) {
         let now = self.now();
+        if let Some(bytes) = bytes
+            && self.wants_body.load(Relaxed)
+        {
+            let all = self.trickled.load(Relaxed) + bytes as u64;
+            let few = all < self.place.shared.limits.stall_bytes;
+            self.trickled.store(if few { all } else { 0 }, Relaxed);
+            if few {
+                return;
+            }
+        }
         self.moved.store(now, Relaxed);
         if !self.http2 && self.active.load(Relaxed) == 0 && !self.head.swap(true, Relaxed) {
             self.changed.store(now, Relaxed);

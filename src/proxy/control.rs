@@ -16,9 +16,10 @@ use super::{
     snapshot::Shared,
     store::{self, Store},
     target::Target,
+    tls::Tls,
 };
 use crate::model::{
-    Color, Listener, Routing, Stack,
+    Certificate, Color, Listener, Routing, Stack,
     control::{Answer, Draining, Record, Request, Status},
 };
 
@@ -29,6 +30,7 @@ pub(super) struct Control {
     store: Store,
     listeners: Vec<Listener>,
     runtime: tokio::runtime::Handle,
+    tls: Option<Arc<Tls>>,
     /// Held through a change, so that there is one at a time.
     changing: tokio::sync::Mutex<()>,
     kept: Mutex<Kept>,
@@ -47,9 +49,14 @@ impl Control {
         routing: Routing,
         listeners: Vec<Listener>,
         runtime: tokio::runtime::Handle,
+        tls: Option<Arc<Tls>>,
     ) -> Self {
+        for stack in routing.stacks.values() {
+            cover(tls.as_deref(), stack);
+        }
         let kept = Mutex::new(Kept { routing, drains: BTreeMap::new() });
-        Self { shared, store, listeners, runtime, changing: tokio::sync::Mutex::default(), kept }
+        let changing = tokio::sync::Mutex::default();
+        Self { shared, store, listeners, runtime, tls, changing, kept }
     }
 
     pub async fn answer(&self, request: Request) -> Answer {
@@ -68,6 +75,8 @@ impl Control {
                 Ok(retire::retire(&self.shared, &host, &replica, drain, wait).await)
             }
             Request::Probe { host, port } => Ok(self.probe(&host, port).await),
+            Request::Certificates { certificates } => self.certify(&certificates),
+            Request::Tls { renew } => self.tls(renew),
             Request::Record(record) => self.record(&record),
             Request::History { limit } => {
                 self.store.history(limit).map(Answer::History).map_err(|error| error.to_string())
@@ -100,6 +109,7 @@ impl Control {
 
     async fn put(&self, color: Color, mut stack: Stack, drain_ms: u64) -> Result<Answer, String> {
         self.check(&mut stack)?;
+        cover(self.tls.as_deref(), &stack);
         self.change(|routing| {
             routing.stacks.insert(color, stack.clone());
             routing.drain = Duration::from_millis(drain_ms);
@@ -285,6 +295,20 @@ impl Control {
         }
     }
 
+    fn certify(&self, certificates: &[Certificate]) -> Result<Answer, String> {
+        let tls = self.tls.as_ref().ok_or("no listener has TLS")?;
+        tls.set(certificates)?;
+        Ok(Answer::Done)
+    }
+
+    fn tls(&self, renew: bool) -> Result<Answer, String> {
+        let tls = self.tls.as_ref().ok_or("no listener has TLS")?;
+        if renew {
+            tls.renew_now()?;
+        }
+        tls.certificates().map(Answer::Tls)
+    }
+
     fn record(&self, record: &Record) -> Result<Answer, String> {
         check_name(record)?;
         self.store.record(record).map_err(|error| error.to_string())?;
@@ -302,6 +326,14 @@ async fn accepts(target: &Target, shared: &Shared) -> Result<(), String> {
         }
     }
     Err(reason)
+}
+
+/// Sees to it that the local certificate is good for the hosts of a stack's TLS routes.
+fn cover(tls: Option<&Tls>, stack: &Stack) {
+    let hosts = stack.routes.iter().filter(|route| route.tls).flat_map(|route| &route.hosts);
+    if let Some(Err(reason)) = tls.map(|tls| tls.cover(hosts)) {
+        tracing::error!(reason, "a route's host is in no certificate");
+    }
 }
 
 fn check_name(record: &Record) -> Result<(), String> {

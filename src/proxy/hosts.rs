@@ -9,6 +9,10 @@ impl Hosts {
         Self(hosts.iter().map(|host| host.to_ascii_lowercase().into()).collect())
     }
 
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|name| name.clone().into()).collect()
+    }
+
     pub fn is_all(&self) -> bool {
         self.0.is_empty()
     }

@@ -16,6 +16,8 @@ mod drain;
 mod error;
 mod exchange;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod headers;
 mod health;
 mod hosts;

@@ -50,6 +50,8 @@ pub struct Limits {
     pub idle_time: Duration,
     /// A client that neither sends the body it announced nor takes the answer.
     pub stall_time: Duration,
+    /// What has to come of a body within `stall_time`: less is no progress.
+    pub stall_bytes: u64,
     pub handshake_time: Duration,
     /// Connecting to one address of a service.
     pub connect_time: Duration,
@@ -83,6 +85,7 @@ impl Default for Limits {
             header_time: Duration::from_secs(15),
             idle_time: Duration::from_secs(75),
             stall_time: Duration::from_mins(1),
+            stall_bytes: 4 << 10,
             handshake_time: Duration::from_secs(10),
             connect_time: Duration::from_secs(3),
             answer_time: Duration::from_mins(5),

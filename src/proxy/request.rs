@@ -178,7 +178,7 @@ fn check_body(request: &Request<Incoming>) -> Result<(), Page> {
 }
 
 /// Whether this is one host, with or without a port (RFC 3986, 3.2.2).
-fn is_host(text: &[u8]) -> bool {
+pub(super) fn is_host(text: &[u8]) -> bool {
     let is_port = |port: &[u8]| {
         port.is_empty()
             || (port.iter().all(u8::is_ascii_digit)

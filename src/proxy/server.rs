@@ -120,7 +120,7 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
             let mut address = SocketAddr::new(options.bind, listener.port);
             let acceptor = match &tls {
                 Some(tls) if listener.tls => Some(
-                    tls.acceptor(!listener.tcp)
+                    tls.acceptor(listener.route, !listener.tcp)
                         .map_err(|reason| ProxyError::Ca { folder: options.ca.clone(), reason })?,
                 ),
                 _ => None,
@@ -141,6 +141,7 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
         routing,
         options.listeners.clone(),
         runtime.handle().clone(),
+        tls.clone(),
     ));
     if let Some(tls) = tls {
         runtime.spawn(tls::keep(tls));

@@ -78,12 +78,12 @@ impl<I: Read + Unpin> Watched<I> {
         Poll::Ready(())
     }
 
-    /// Reads and follows the framing. What is looked at is copied once more; only heads and uploads pay for it.
+    /// Reads and follows the framing; says how much came. What is looked at is copied once more; only heads and uploads pay for it.
     fn poll_look(
         &mut self,
         cx: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<std::io::Result<usize>> {
         LOOK.with_borrow_mut(|look| {
             let room = buf.remaining().min(look.len());
             let mut read = ReadBuf::new(&mut look[..room]);
@@ -98,7 +98,7 @@ impl<I: Read + Unpin> Watched<I> {
                 }
                 buf.put_slice(read.filled());
             }
-            result
+            result.map(|result| result.map(|()| read.filled().len()))
         })
     }
 }
@@ -109,13 +109,14 @@ impl<I: Read + Unpin> Read for Watched<I> {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<std::io::Result<()>> {
-        let result = if self.framing.is_some() {
-            self.poll_look(cx, buf)
-        } else {
-            Pin::new(&mut self.io).poll_read(cx, buf)
-        };
+        if self.framing.is_some() {
+            let read = ready!(self.poll_look(cx, buf));
+            self.client.read(read.as_ref().ok().copied());
+            return Poll::Ready(read.map(drop));
+        }
+        let result = Pin::new(&mut self.io).poll_read(cx, buf);
         if result.is_ready() {
-            self.client.read();
+            self.client.read(None);
         }
         result
     }

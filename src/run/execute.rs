@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     Event, Evidence, Failure, Reporter, RunError, Secrets,
+    certificates::certify,
     course::Course,
     diagnosis::{End, last_words, not_started},
     evidence::Subject,
@@ -153,6 +154,7 @@ impl Executor<'_> {
             Action::Remove(name) => engine.remove(name).await?,
             Action::RemoveDurable(name) => engine.remove_keeping_volumes(name).await?,
             Action::Await(wait) => self.wait(plan, wait).await?,
+            Action::Certify(files) => certify(engine, self.proxy, files).await?,
             Action::Tell(request) => {
                 // A stack is made known only while all of it is as ready as it was.
                 let known = ready.borrow().clone();

@@ -1,5 +1,6 @@
 //! Executes a plan: order, concurrency, cancellation, events. Takes no decisions. Imports what is below it.
 
+mod certificates;
 mod course;
 mod diagnosis;
 mod event;
@@ -14,6 +15,7 @@ mod tests;
 mod through;
 mod wait;
 
+pub use certificates::certify;
 pub use diagnosis::Cause;
 pub use event::{Event, Reporter};
 pub use evidence::Evidence;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    base::files::FileError,
     engine::{Engine, EngineError},
     model::control::{Answer, Line, Request},
 };
@@ -13,6 +14,9 @@ pub enum ProxyError {
     Engine { container: String, source: EngineError },
     #[error("the proxy `{container}` answered what this envctl does not understand: {reason}")]
     Garbled { container: String, reason: String },
+    /// A file that it was to be told of.
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("the proxy refuses: {0}")]
     Refused(String),
     #[error("`{target}` is not healthy: {reason}")]

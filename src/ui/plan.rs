@@ -33,7 +33,7 @@ fn paint(line: &str, step: &Step) -> String {
         | Action::Remove(_)
         | Action::RemoveDurable(_) => style::bad(&step.title),
         Action::Stop(_) => style::careful(&step.title),
-        Action::Tell(_) => style::bold(&step.title),
+        Action::Tell(_) | Action::Certify(_) => style::bold(&step.title),
         Action::Await(_) => step.title.clone(),
     };
     let line = format!("{}{title}{gap}{}", style::dim(number), style::dim(&step.reason));

@@ -71,7 +71,8 @@ fn answer(engine: &Memory, request: Request) -> Answer {
         Request::Drained { .. } | Request::Retire { .. } => {
             Answer::Drained { left: Draining::default() }
         }
-        Request::Probe { .. } => Answer::Done,
+        Request::Probe { .. } | Request::Certificates { .. } => Answer::Done,
+        Request::Tls { .. } => refused("no listener has TLS"),
         Request::Record(Record { name, value }) => {
             let file = format!("history/{name}.json");
             engine.set_volume_file(VOLUME, &file, value.to_string().as_bytes());

@@ -15,5 +15,5 @@ pub use app::{App, Source, app};
 pub use colors::{fixed_addresses, shared_addresses};
 pub use durable::{Durable, durable};
 pub use image::builds;
-pub use proxy::{Proxy, listeners, proxy};
+pub use proxy::{CertificateFiles, Proxy, certificates, listeners, proxy};
 pub use service::{Role, Service, is_of};

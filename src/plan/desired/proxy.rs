@@ -1,6 +1,6 @@
 //! The proxy as it shall be: what it listens on, its container.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{app::layer_labels, routes::published};
 use crate::{
@@ -22,6 +22,32 @@ pub struct Proxy {
     pub volumes: Vec<VolumeSpec>,
     /// Without its image: a new envctl does not replace a proxy that serves.
     pub spec: ServiceSpec,
+    /// The user's own certificates.
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// The files of a certificate, and the route they are for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub listen: u16,
+    pub hosts: Vec<String>,
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// The certificates that the project file names.
+pub fn certificates(project: &config::Project) -> Vec<CertificateFiles> {
+    let offset = project.environment.port_offset;
+    let of_route = |route: &config::RouteFile| match &route.tls {
+        config::Tls::Files(files) => Some(CertificateFiles {
+            listen: route.listen.port.saturating_add(offset),
+            hosts: route.host.clone(),
+            cert: project.root.join(&files.cert),
+            key: project.root.join(&files.key),
+        }),
+        _ => None,
+    };
+    project.file.proxy.routes.iter().filter_map(of_route).collect()
 }
 
 /// Every port that the proxy listens on, with the host's address it is published on: the live ones and each color's
@@ -134,6 +160,7 @@ pub fn proxy(project: &config::Project, files: &compose::Project) -> Proxy {
             VolumeSpec { name: CA_VOLUME.to_owned(), labels: ca, ..VolumeSpec::default() },
         ],
         spec: spec.sealed(),
+        certificates: certificates(project),
     }
 }
 
@@ -153,6 +180,7 @@ impl Proxy {
                 labels: [(labels::SPEC_HASH.to_owned(), hash)].into(),
                 ..ServiceSpec::default()
             },
+            certificates: vec![],
         }
     }
 

@@ -155,3 +155,45 @@ fn a_route_to_a_service_that_is_not_there_names_the_near_one() {
         ]
     );
 }
+
+const ROUTES: &str = "name: shop
+app: {}
+proxy:
+  routes:
+    - { listen: 3000, redirect: https }
+    - { listen: 3443, tls: { cert: certs/shop.crt, key: certs/shop.key }, host: shop.example, to: web:80 }
+    - listen: 3443
+      tls: true
+      max_body: 1k
+      timeouts: { response: 2s }
+      health: { path: /health }
+      paths: { /api: { to: web:80, strip_prefix: true }, /rpc: 'rpc:50051' }
+";
+const SERVICES: &str = "services:
+  web: { image: a }
+  rpc: { image: a, ports: [{ target: 50051, app_protocol: grpc }] }
+";
+
+#[test]
+fn own_certificates_are_given_before_the_stack_is_known() {
+    let stage = Stage::new(ROUTES, SERVICES);
+    let steps = proxy_steps(&stage, &World::default());
+    let at = |words: &str| steps.find(words).unwrap_or_else(|| panic!("{words} in\n{steps}"));
+    assert!(at("start the proxy") < at("give the proxy its certificates"));
+    assert!(at("shop.crt") < at("make green known"));
+}
+
+#[test]
+fn routes_are_what_the_project_file_says() {
+    let stage = Stage::new(ROUTES, SERVICES);
+    let routes = stage.app(Color::Green, "r1").routes;
+    let lines: Vec<String> =
+        routes.iter().map(|route| serde_json::to_string(route).unwrap()).collect();
+    assert_snapshot!(lines.join("\n"), @r#"
+    {"listen":3000,"tls":false,"tcp":false,"redirect":3443,"paths":[]}
+    {"listen":3443,"tls":true,"tcp":false,"hosts":["shop.example"],"paths":[{"prefix":"/","host":"green-web","port":80,"strip":false}]}
+    {"listen":3443,"tls":true,"tcp":false,"limits":{"response_ms":2000,"body":1024},"health":{"path":"/health","interval_ms":5000,"threshold":3},"paths":[{"prefix":"/api","host":"green-web","port":80,"strip":true},{"prefix":"/rpc","host":"green-rpc","port":50051,"strip":false,"protocol":"h2c"}]}
+    "#);
+    let ports: Vec<u16> = stage.proxy().spec.ports.iter().map(|port| port.container_port).collect();
+    assert_eq!(ports, [3000, 3010, 3020, 3443, 3453, 3463]);
+}

@@ -167,6 +167,7 @@ impl World {
                     (state, false) => return Err(format!("it is {state:?}")),
                 }
             }
+            Action::Certify(_) => {}
             Action::Tell(request) => self.tell(request)?,
         }
         Ok(())

@@ -368,3 +368,64 @@ async fn replicas_share_the_load_and_a_dead_one_is_passed_over() {
         assert_eq!(got.status, 200, "{}", got.text);
     }
 }
+
+#[tokio::test]
+async fn trailers_pass_both_ways() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let said = std::sync::Arc::clone(&seen);
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut all = vec![];
+        while !all.ends_with(b"x-sum: 1\r\n\r\n") {
+            assert!(stream.read_buf(&mut all).await.unwrap() > 0);
+        }
+        *said.lock().unwrap() = String::from_utf8(all).unwrap();
+        let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\n\r\n\
+            2\r\nok\r\n0\r\nx-end: 2\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let stage = Stage::start();
+    stage.put(Blue, address).await;
+    let preview = stage.preview(Blue);
+    let request = "POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\ntrailer: x-sum\r\nconnection: te, close\r\n\
+        transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n";
+    let answer = raw(preview, request.as_bytes()).await;
+    assert!(answer.ends_with("2\r\nok\r\n0\r\nx-end: 2\r\n\r\n"), "{answer}");
+    assert!(seen.lock().unwrap().contains("3\r\nabc\r\n0\r\nx-sum: 1"));
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_cut_off_and_a_slow_one_is_not() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let edit = |options: &mut crate::proxy::Options| {
+        options.limits.stall_time = Duration::from_millis(500);
+    };
+    let stage = Stage::with(stage::listeners(), edit, &[]);
+    let blue = Backend::start("blue").await;
+    stage.put(Blue, blue.address).await;
+    stage.switch(Blue).await;
+    let send = async |piece: &[u8], pieces: usize| {
+        let mut stream = tokio::net::TcpStream::connect(stage.live()).await.unwrap();
+        let length = piece.len() * pieces;
+        let head = format!(
+            "POST /upload HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut turn = tokio::time::interval(Duration::from_millis(50));
+        for _ in 0..pieces {
+            turn.tick().await;
+            if stream.write_all(piece).await.is_err() {
+                break;
+            }
+        }
+        let mut answer = vec![];
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let (slow, trickling) = tokio::join!(send(&[1; 8192], 60), send(&[1], 200));
+    assert!(slow.ends_with("blue 491520 491520"), "{slow}");
+    assert!(!trickling.contains("200 OK"), "{trickling}");
+}

@@ -18,7 +18,12 @@ use super::{
     backend::Backend,
     stage::{Stage, WEB, route, stack},
 };
-use crate::model::{Color, Color::Blue, Listener};
+use crate::model::{
+    Certificate, Color,
+    Color::Blue,
+    Listener,
+    control::{Answer, Request as Ask},
+};
 
 pub async fn one() -> (Stage, Backend) {
     let listener =
@@ -115,4 +120,132 @@ async fn a_service_that_is_gone_is_named_over_http2_too() {
     assert_eq!(answer.status(), 502);
     let text = answer.into_body().collect().await.unwrap().to_bytes();
     assert!(str::from_utf8(&text).unwrap().contains(&address.to_string()));
+}
+
+/// A certificate for a name: its PEM, and what the proxy is given.
+fn own(name: &str, listen: u16, hosts: &[&str]) -> (String, Certificate) {
+    let leaf = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let chain = leaf.cert.pem();
+    let certificate = Certificate {
+        listen,
+        hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        chain: chain.clone(),
+        key: leaf.signing_key.serialize_pem(),
+    };
+    (chain, certificate)
+}
+
+/// The certificate that is shown to who asks for a name.
+async fn shown(to: SocketAddr, name: &str) -> CertificateDer<'static> {
+    use tokio_rustls::rustls::{self, client::danger};
+    #[derive(Debug)]
+    struct Any;
+    impl danger::ServerCertVerifier for Any {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: rustls_pki_types::UnixTime,
+        ) -> Result<danger::ServerCertVerified, rustls::Error> {
+            Ok(danger::ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &rustls::DigitallySignedStruct,
+        ) -> Result<danger::HandshakeSignatureValid, rustls::Error> {
+            Ok(danger::HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &rustls::DigitallySignedStruct,
+        ) -> Result<danger::HandshakeSignatureValid, rustls::Error> {
+            Ok(danger::HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            ring::default_provider().signature_verification_algorithms.supported_schemes()
+        }
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Any))
+        .with_no_client_auth();
+    let stream = TcpStream::connect(to).await.unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+#[tokio::test]
+async fn own_certificates_are_shown_by_name_changed_between_handshakes_and_kept() {
+    let (stage, _blue) = one().await;
+    let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let (shop, first) = own("shop.example", WEB, &["shop.example"]);
+    let (all, second) = own("*.cdn.example", WEB, &["*.cdn.example"]);
+    let (_, elsewhere) = own("x", 4000, &[]);
+    let local = shown(stage.live(), "shop.example").await;
+    let open = connect(&stage, stage.live(), "localhost", &[]).await.unwrap();
+    let certificates = vec![second.clone(), first.clone(), elsewhere];
+    assert_eq!(stage.ask(Ask::Certificates { certificates }).await, Answer::Done);
+    assert_eq!(shown(stage.live(), "shop.example").await, der(&shop));
+    assert_eq!(shown(stage.preview(Blue), "shop.example").await, der(&shop));
+    assert_eq!(shown(stage.live(), "a.cdn.example").await, der(&all));
+    assert_eq!(shown(stage.live(), "localhost").await, local);
+
+    // The key of another certificate: refused, and nothing changes.
+    let wrong = Certificate { key: second.key.clone(), ..first.clone() };
+    match stage.ask(Ask::Certificates { certificates: vec![wrong] }).await {
+        Answer::Refused { reason } => assert!(reason.contains("certificate of 3000"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(shown(stage.live(), "shop.example").await, der(&shop));
+
+    let (newer, first) = own("shop.example", WEB, &["shop.example"]);
+    let secret = first.key.clone();
+    assert!(!format!("{first:?}").contains(&secret));
+    assert_eq!(stage.ask(Ask::Certificates { certificates: vec![first] }).await, Answer::Done);
+    assert_eq!(shown(stage.live(), "shop.example").await, der(&newer));
+    // A connection that was open all the while goes on.
+    let (mut send, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(open)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("/").header("host", "h").body(Full::<Bytes>::default());
+    assert_eq!(send.send_request(request.unwrap()).await.unwrap().status(), 200);
+
+    let file = stage.folder.path().join("state/certificates.json");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let stage = tokio::task::spawn_blocking(move || stage.restart()).await.unwrap();
+    assert_eq!(shown(stage.live(), "shop.example").await, der(&newer));
+}
+
+#[tokio::test]
+async fn the_local_certificate_covers_the_hosts_of_routes_and_is_signed_anew_on_request() {
+    let (stage, blue) = one().await;
+    assert!(connect(&stage, stage.live(), "new.example", &[]).await.is_err());
+    let mut routes = vec![route(WEB, &[("/", blue.address)])];
+    (routes[0].tls, routes[0].hosts) = (true, vec!["new.example".into(), "*.new.example".into()]);
+    stage.put_stack(Blue, stack(routes), std::time::Duration::from_secs(1)).await;
+    connect(&stage, stage.live(), "new.example", &[]).await.unwrap();
+    connect(&stage, stage.live(), "a.new.example", &[]).await.unwrap();
+    let before = shown(stage.live(), "localhost").await;
+    let told = match stage.ask(Ask::Tls { renew: true }).await {
+        Answer::Tls(told) => told,
+        other => panic!("{other:?}"),
+    };
+    assert!(told.authority.starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(told.shown[0].names.contains(&"new.example".to_owned()));
+    assert!(told.shown[0].expires.contains('T'));
+    assert_ne!(shown(stage.live(), "localhost").await, before);
 }

@@ -1,0 +1,127 @@
+"""Slow clients beside quick ones: what thousands of connections that send a byte a second cost the others."""
+
+import os
+import resource
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+
+import machine
+from against_compose import our_version
+from against_proxies import HAPROXY, NGINX, PACE, haproxy, nginx, ours
+from load import Load
+from shell import Failed, free_port, say
+from tools import version
+
+CONNECTIONS = 64
+SLOW = 5000
+HEAD = b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+
+
+def slow(quick):
+    rounds, seconds = (1, 4) if quick else (3, 8)
+    count = 500 if quick else SLOW
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 40000), most))
+    every = sorted(os.sched_getaffinity(0))
+    load_cpu, proxy_cpu = every[0], every[1 % len(every)]
+    backend, found = free_port(), {}
+    with ExitStack() as stack:
+        stack.enter_context(nginx("backend", backend, 'server { listen 127.0.0.1:%d; client_max_body_size 0; return 200 "%s"; }' % (
+            backend, "envctl " * 28 + "end\n"), load_cpu, connections=20000))
+        sides = {
+            "nginx": lambda port: nginx("nginx", port, NGINX % {"port": port, "backend": backend}, proxy_cpu, connections=20000),
+            "HAProxy": lambda port: haproxy(port, backend, proxy_cpu, HAPROXY.replace("maxconn 4096", "maxconn 15000") % {"port": port, "backend": backend}),
+            "envctl": lambda port: ours(port, backend, proxy_cpu),
+        }
+        for name, start in sides.items():
+            port = free_port()
+            found[name] = {"port": port, "pid": stack.enter_context(start(port)), "alone": [], "beside": [], "full": []}
+        for number in range(rounds):
+            for name, side in found.items():
+                say(f"slow: round {number + 1} of {rounds}, {name}")
+                Load(side["port"], CONNECTIONS, 1, PACE, cpu=load_cpu).end()
+                side["alone"].append(measured(side, seconds, load_cpu))
+                before = machine.memory(side["pid"])
+                with trickle(side["port"], count) as held:
+                    side["beside"].append(measured(side, seconds, load_cpu))
+                    side["full"].append(machine.memory(side["pid"]) - before)
+                    side["held"] = held()
+    return section(found, count, rounds, seconds)
+
+
+def measured(side, seconds, cpu):
+    result = Load(side["port"], CONNECTIONS, seconds, PACE, cpu=cpu).end()
+    if result["failures"]:
+        raise Failed(f"{result['failures']} of {result['requests']} requests failed")
+    return result["p99"]
+
+
+@contextmanager
+def trickle(port, count):
+    """Keeps `count` connections open, each of which sends a byte a second: half of them of a head, half of a body."""
+    ending, connections = threading.Event(), []
+
+    def open_one(number):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+        connection.setblocking(False)
+        connection.send(HEAD if number % 2 else HEAD[:10])
+        return connection
+
+    def send():
+        while not ending.is_set():
+            began = time.monotonic()
+            for number, connection in enumerate(connections):
+                try:
+                    connection.send(b"x")
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    # It was cut off: the next one comes at once.
+                    connection.close()
+                    try:
+                        connections[number] = open_one(number)
+                    except OSError:
+                        pass
+                if ending.is_set():
+                    return
+            ending.wait(max(0, 1 - (time.monotonic() - began)))
+
+    try:
+        for number in range(count):
+            connections.append(open_one(number))
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        time.sleep(2)
+        yield lambda: len(connections)
+        ending.set()
+        sender.join(10)
+    finally:
+        ending.set()
+        for connection in connections:
+            connection.close()
+
+
+def section(found, count, rounds, seconds):
+    rows = []
+    for name, side in found.items():
+        alone, beside = machine.median(side["alone"]), machine.median(side["beside"])
+        full = machine.median(side["full"])
+        rows.append(
+            f"| {name} | {alone:.2f} | {beside:.2f} (×{beside / alone:.2f}) | {full:.1f} | {1024 * full / count:.1f} |"
+        )
+    table = "\n".join(rows)
+    return f"""\
+## Slow clients
+
+{count:,} connections that send a byte a second, half of them of a request's head and half of its body, beside
+{CONNECTIONS} quick ones with about 8,000 requests a second. Who is cut off connects again at once. The load, the slow clients and the
+backend have one processor, the proxy another.
+
+| median of {rounds} × {seconds} s | p99 ms, alone | p99 ms, beside the slow | MiB more | KiB a slow connection |
+|---|---:|---:|---:|---:|
+{table}
+
+{machine.facts()} · {version('nginx')} · {version('haproxy')} · {version('wrk')} · {our_version()} · `scripts/bench slow`
+"""

@@ -1,0 +1,14 @@
+//! Any bytes as what a client sends, in parts of any size, and as a host.
+#![no_main]
+
+use std::net::SocketAddr;
+
+use envctl::proxy::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (usize, &str, SocketAddr, SocketAddr, &[u8])| {
+    let (part, known, source, destination, bytes) = input;
+    fuzzing::framing(bytes, part % 4096);
+    fuzzing::host(bytes, known);
+    fuzzing::proxy_protocol(source, destination);
+});
