@@ -9,6 +9,7 @@ mod e2e {
     mod docs;
     mod durable;
     mod elsewhere;
+    mod hooks;
     mod interrupted;
     mod killed;
     mod proxy;

@@ -16,6 +16,7 @@ fn read(folder: &Path, text: &[u8]) -> Result<Project, Problems> {
         project_name: "fuzz",
         environment: &IndexMap::from([("A".to_owned(), "value".to_owned())]),
         profiles: &["*".to_owned()],
+        named: &[],
     })
 }
 

@@ -67,6 +67,7 @@ impl Command {
         match self {
             Self::Up(_)
             | Self::Deploy(_)
+            | Self::Test(_)
             | Self::Switch(_)
             | Self::Rollback(_)
             | Self::Scale(_)

@@ -12,6 +12,9 @@ use crate::{base::words, model::Color, ops};
 pub struct Args {
     /// The color; without it the idle one
     color: Option<Color>,
+    /// Without the hooks of `before_cleanup`; the history keeps it
+    #[arg(long)]
+    force: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -25,12 +28,12 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let engine = context.engine().await?;
     if args.dry_run {
         let session = context.session(&engine, &project, &(), Some(args.waits));
-        context.ui.plan(&ops::plan_cleanup(&session, args.color).await?.plan);
+        context.ui.plan(&ops::plan_cleanup(&session, args.color, args.force).await?.plan);
         return Ok(Exit::Done);
     }
     let reporter = context.ui.reporter("cleanup");
     let session = context.session(&engine, &project, &*reporter, Some(args.waits));
-    let cleanup = ops::cleanup(&session, args.color).await?;
+    let cleanup = ops::cleanup(&session, args.color, args.force).await?;
     drop(reporter);
     if cleanup.plan.is_empty() {
         context.ui.say(&format!("nothing to clean up: {} does not stand", cleanup.color));

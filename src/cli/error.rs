@@ -52,10 +52,12 @@ impl CliError {
             other => other,
         };
         match error {
-            OpsError::Failed { failure, .. } => match &failure.source {
-                RunError::NotHealthy(evidence) => Some(evidence),
-                _ => None,
-            },
+            OpsError::Failed { failure, .. } | OpsError::Unfinished { failure, .. } => {
+                match &failure.source {
+                    RunError::NotHealthy(evidence) => Some(evidence),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
@@ -111,6 +113,9 @@ impl CliError {
                 }
                 hints
             }
+            OpsError::Unfinished { color, .. } => vec![format!(
+                "`envctl switch {color}` goes on with what is left; `envctl rollback` moves the traffic back"
+            )],
             OpsError::Undone { kept, .. } => {
                 let mut hints = vec![];
                 if let Some(evidence) = self.evidence() {
@@ -175,7 +180,7 @@ impl CliError {
 
 fn exit(error: &OpsError) -> Exit {
     match error {
-        OpsError::Config(ConfigError::File(_)) => Exit::Failed,
+        OpsError::Config(ConfigError::File(_)) | OpsError::File(_) => Exit::Failed,
         OpsError::Config(_)
         | OpsError::Problems(_)
         | OpsError::NoDurableLayer
@@ -186,12 +191,14 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::NoService { .. } => Exit::Usage,
         OpsError::Engine(error) => engine(error),
         OpsError::Proxy(error) => talk(error),
-        OpsError::Failed { failure, .. } => match &failure.source {
-            RunError::NotHealthy(_) => Exit::Unhealthy,
-            RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
-            RunError::Proxy(error) => talk(error),
-            RunError::StillOpen(_) => Exit::Failed,
-        },
+        OpsError::Failed { failure, .. } | OpsError::Unfinished { failure, .. } => {
+            match &failure.source {
+                RunError::NotHealthy(_) => Exit::Unhealthy,
+                RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
+                RunError::Proxy(error) => talk(error),
+                RunError::StillOpen(_) => Exit::Failed,
+            }
+        }
         OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
             Exit::Unhealthy
         }

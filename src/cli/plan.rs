@@ -27,6 +27,7 @@ enum Of {
     #[default]
     Deploy,
     Durable,
+    Switch,
     Cleanup,
 }
 
@@ -44,7 +45,11 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             super::durable::say_differences(context, &differences);
             plan
         }
-        Of::Cleanup => ops::plan_cleanup(&session, args.color).await?.plan,
+        Of::Switch => {
+            let options = ops::SwitchOptions { color: args.color, force: true };
+            ops::plan_switch(&session, options).await?
+        }
+        Of::Cleanup => ops::plan_cleanup(&session, args.color, false).await?.plan,
     };
     if args.json {
         context.ui.json(&plan);

@@ -17,6 +17,9 @@ pub struct Args {
     /// Switch whatever the checks said; the history keeps it
     #[arg(long)]
     force: bool,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -27,9 +30,14 @@ pub struct Args {
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
+    let options = SwitchOptions { color: args.color, force: args.force };
+    if args.dry_run {
+        let session = context.session(&engine, &project, &(), Some(args.waits));
+        context.ui.plan(&ops::plan_switch(&session, options).await?);
+        return Ok(Exit::Done);
+    }
     let reporter = context.ui.reporter("switch");
     let session = context.session(&engine, &project, &*reporter, Some(args.waits));
-    let options = SwitchOptions { color: args.color, force: args.force };
     let switched = ops::switch(&session, options).await?;
     drop(reporter);
     show(context, &switched, args.json);

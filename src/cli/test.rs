@@ -1,27 +1,45 @@
 //! `envctl test`.
 
-use super::{context::Context, error::CliError, exit::Exit};
-use crate::{model::Color, ops};
+use std::path::PathBuf;
 
-/// Ask the project's checks of a color's preview, and keep the result on its release
+use super::{args::Waits, context::Context, error::CliError, exit::Exit};
+use crate::{base::files, model::Color, ops};
+
+/// Ask the project's checks of a color, and keep the result on its release
+///
+/// Requests go to the color's preview; test services run in the color.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The color; without it the idle one
     color: Option<Color>,
+    /// Write the result as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    waits: Waits,
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
     let reporter = context.ui.reporter("test");
-    let session = context.session(&engine, &project, &*reporter, None);
+    let session = context.session(&engine, &project, &*reporter, Some(args.waits));
     let tested = ops::test(&session, args.color).await?;
     drop(reporter);
+    if let Some(file) = &args.junit {
+        let text = tested.junit(&project.names);
+        files::write_atomic(file, text.as_bytes(), 0o644).map_err(ops::OpsError::from)?;
+    }
     if args.json {
         context.ui.json(&tested);
+    }
+    if tested.checks.is_empty() {
+        let color = tested.color;
+        context.ui.say(&format!("{color}: nothing was asked, as envctl.yaml has no `checks`"));
+        return Ok(Exit::Done);
     }
     let passed = tested.checks.iter().filter(|check| check.passed).count();
     let text = format!("{}: {passed} of {} checks passed", tested.color, tested.checks.len());

@@ -101,7 +101,10 @@ fn project(loader: Loader, source: &Source, model: Model, tree: Node) -> Project
                 .iter()
                 .any(|active| active == "*" || service.profiles.contains(active))
     };
-    let (services, disabled) = model.services.into_iter().partition(|(_, service)| active(service));
+    let (services, disabled) = model
+        .services
+        .into_iter()
+        .partition(|(key, service)| active(service) || source.named.contains(key));
     let name = if source.project_name.is_empty() {
         project_name(model.name.as_deref().unwrap_or_default())
             .or_else(|| project_name(&loader.folder.file_name()?.to_string_lossy()))

@@ -34,6 +34,6 @@ pub use origin::Origin;
 pub use problem::{Place, Problem, Problems};
 #[cfg(test)]
 pub use refuse::SERVICE_KEYS;
-pub use source::{Source, discover, dotenv, load, load_as_written, read, read_warned};
+pub use source::{Source, discover, dotenv, load, load_as_written, read, read_placed, read_warned};
 pub use types::*;
 pub use units::{ByteSize, FileMode};

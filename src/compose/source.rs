@@ -13,6 +13,7 @@ use super::{
     interpolate::interpolate,
     load::{self, Options},
     node::{Map, Node, Value},
+    origin::Origin,
     problem::{Files, Problem, Problems},
     text::{env_problem, read_text},
     types::Project,
@@ -32,6 +33,8 @@ pub struct Source<'a> {
     pub environment: &'a IndexMap<String, String>,
     /// The active profiles; `*` is all of them.
     pub profiles: &'a [String],
+    /// Services that are there whatever their profiles, as with `docker compose run`.
+    pub named: &'a [String],
 }
 
 /// Reads the files and all that they refer to, and leaves relative paths as the files have them.
@@ -77,7 +80,16 @@ pub fn read<T: DeserializeOwned>(
     path: &Path,
     environment: &IndexMap<String, String>,
 ) -> Result<T, Problems> {
-    read_warned(path, environment).map(|(value, _)| value)
+    read_placed(path, environment).map(|(value, _)| value)
+}
+
+/// Reads like [`read`] and returns where each key stands.
+pub fn read_placed<T: DeserializeOwned>(
+    path: &Path,
+    environment: &IndexMap<String, String>,
+) -> Result<(T, Origin), Problems> {
+    let read = read_whole(path, environment)?;
+    Ok((read.value, read.origin))
 }
 
 /// Reads like [`read`] and returns what is to be warned of.
@@ -85,6 +97,19 @@ pub fn read_warned<T: DeserializeOwned>(
     path: &Path,
     environment: &IndexMap<String, String>,
 ) -> Result<(T, Vec<Problem>), Problems> {
+    read_whole(path, environment).map(|read| (read.value, read.warnings))
+}
+
+struct Whole<T> {
+    value: T,
+    origin: Origin,
+    warnings: Vec<Problem>,
+}
+
+fn read_whole<T: DeserializeOwned>(
+    path: &Path,
+    environment: &IndexMap<String, String>,
+) -> Result<Whole<T>, Problems> {
     let text: Arc<str> = read_text(path)?.into();
     let mut files = Files::default();
     let file = files.add(path, text.clone());
@@ -98,7 +123,10 @@ pub fn read_warned<T: DeserializeOwned>(
     let (mut warnings, mut problems) = (vec![], Problems::default());
     interpolate(&mut node, &files, environment, &mut warnings, &mut problems);
     match de::from_node(&node, &files, de::Nulls::Absent) {
-        Ok(value) => problems.or_ok().map(|()| (value, warnings)),
+        Ok(value) => {
+            problems.or_ok()?;
+            Ok(Whole { value, origin: Origin { files, tree: Arc::new(node) }, warnings })
+        }
         Err(more) => {
             more.0.into_iter().for_each(|problem| problems.push(problem));
             Err(problems)

@@ -6,8 +6,9 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::{
+    Check, Hooks,
     route::{RouteFile, routes},
-    scalar::{duration, number, optional_number},
+    scalar::{duration, number},
 };
 use crate::model::Color;
 
@@ -151,37 +152,4 @@ impl Preview {
             Color::Green => self.green,
         }
     }
-}
-
-/// One question that `envctl test` asks of a color's preview.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    pub path: String,
-    /// The route's listen port; the first HTTP route where none is given.
-    #[serde(default, deserialize_with = "optional_number")]
-    pub route: Option<u16>,
-    #[serde(default = "ok", deserialize_with = "number")]
-    pub status: u16,
-    /// Text that the body holds.
-    pub contains: Option<String>,
-    #[serde(default = "ten_seconds", deserialize_with = "duration")]
-    pub timeout: Duration,
-}
-
-const fn ok() -> u16 {
-    200
-}
-
-const fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
-}
-
-/// One-shot services of the app's files, run in the new color.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Hooks {
-    /// With the old color still live; a failure stops the switch.
-    #[serde(default)]
-    pub before_switch: Vec<String>,
 }

@@ -37,6 +37,8 @@ pub struct Project {
     /// The folder that holds the project file; its relative paths start here.
     pub root: PathBuf,
     pub file: ProjectFile,
+    /// Where each key of the file stands.
+    pub origin: compose::Origin,
     pub environment: EnvironmentFile,
     pub names: Names,
     /// What files of the project see: the process's variables over the environment's files over its credentials over
@@ -98,13 +100,37 @@ impl Project {
         }
         variables.extend(shell.0.clone());
 
-        let file: ProjectFile = compose::read(&path, &variables)?;
+        let (file, origin) = compose::read_placed::<ProjectFile>(&path, &variables)?;
         check(&path, &file, &name)?;
         let environment = file.environments.get(&name).cloned().flatten().unwrap_or_default();
         let names = Names::new(file.name.clone(), name);
         variables.insert("ENVCTL_PROJECT".to_owned(), names.project.clone());
         variables.insert("ENVCTL_ENV".to_owned(), names.environment.clone());
-        Ok(Self { root, file, environment, names, variables, credentials, resolve_paths: true })
+        let project = Self {
+            root,
+            file,
+            origin,
+            environment,
+            names,
+            variables,
+            credentials,
+            resolve_paths: true,
+        };
+        let routes = &project.file.proxy.routes;
+        if !routes.is_empty() {
+            let http = routes.iter().filter(|route| !route.tcp);
+            let http: Vec<_> = http.map(|route| (route.listen.port, route.tls.is_on())).collect();
+            let problems = project.check_routes(&http);
+            if !problems.is_empty() {
+                return Err(Problems(problems).into());
+            }
+        }
+        Ok(project)
+    }
+
+    /// A problem at a key of the project file.
+    pub fn problem(&self, key_path: &[&str], message: impl Into<String>) -> compose::Problem {
+        self.origin.problem(key_path, message)
     }
 
     /// The project that Compose files are by themselves, without a project file.
@@ -123,6 +149,7 @@ impl Project {
         Ok(Self {
             root: folder.to_owned(),
             file: ProjectFile::of_app(names.project.clone(), files.to_vec()),
+            origin: compose::Origin::default(),
             environment: EnvironmentFile::default(),
             names,
             variables,
@@ -150,7 +177,11 @@ impl Project {
                 })?;
         }
         files.extend(self.paths(self.file.app.overrides(color)));
-        self.load(&files, &self.names.compose_project(color.as_str()), &variables)
+        let named = self.named_services();
+        let files =
+            self.load(&files, &self.names.compose_project(color.as_str()), &variables, &named)?;
+        self.check_named(&files)?;
+        Ok(files)
     }
 
     /// The app's Compose files for a color: the project file's, else those that Compose would find.
@@ -180,7 +211,7 @@ impl Project {
         if files.is_empty() {
             return Ok(None);
         }
-        self.load(&files, &self.names.compose_project("durable"), &self.variables).map(Some)
+        self.load(&files, &self.names.compose_project("durable"), &self.variables, &[]).map(Some)
     }
 
     fn load(
@@ -188,12 +219,13 @@ impl Project {
         files: &[PathBuf],
         name: &str,
         variables: &IndexMap<String, String>,
+        named: &[String],
     ) -> Result<compose::Project, ConfigError> {
         let folder = files.first().and_then(|file| file.parent()).unwrap_or(&self.root);
         let mut seen = dotenv_of(folder)?;
         seen.extend(variables.clone());
-        let named = seen.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
-        let profiles: Vec<String> = named
+        let listed = seen.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
+        let profiles: Vec<String> = listed
             .split(',')
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
@@ -206,6 +238,7 @@ impl Project {
             project_name: name,
             environment: &seen,
             profiles: &profiles,
+            named,
         })?)
     }
 

@@ -7,8 +7,10 @@ pub const LAYER: &str = "dev.envctl.layer";
 pub const COLOR: &str = "dev.envctl.color";
 pub const SERVICE: &str = "dev.envctl.service";
 pub const RELEASE: &str = "dev.envctl.release";
-/// What a container's service is for: absent for one that runs, `worker`, `job` or `hook`.
+/// What a container's service is for: absent for one that runs, `worker`, `job`, `hook` or `test`.
 pub const ROLE: &str = "dev.envctl.role";
+/// When a hook runs, and how long it may: JSON of [`super::Hook`].
+pub const HOOK: &str = "dev.envctl.hook";
 /// Hash of the specification that the thing was made from: equal means nothing to change.
 pub const SPEC_HASH: &str = "dev.envctl.spec-hash";
 /// The version of envctl that made it.

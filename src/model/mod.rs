@@ -3,6 +3,7 @@
 mod certificate;
 mod color;
 pub mod control;
+mod hook;
 pub mod labels;
 mod names;
 mod observed;
@@ -13,6 +14,7 @@ mod spec;
 
 pub use certificate::{Certificate, Certificates, Shown};
 pub use color::{Color, NotAColor};
+pub use hook::{Hook, When};
 pub use names::Names;
 pub use observed::{Container, Health, Image, Inspection, Network, Observed, State, Usage, Volume};
 pub use release::{Change, Holder, Outcome};

@@ -150,6 +150,8 @@ pub struct Inspection {
     pub environment: Vec<String>,
     /// Time since the last start.
     pub uptime: Option<Duration>,
+    /// When it was last started, by the engine's clock: milliseconds since 1970.
+    pub started: Option<i64>,
     /// Ports that the engine really bound.
     pub ports: Vec<Publish>,
 }

@@ -6,7 +6,7 @@ use super::{
     OpsError, Session,
     history::{self, Recorded},
     lock::locked,
-    releases, state,
+    releases, state, switch,
 };
 use crate::{
     base::clock,
@@ -28,8 +28,9 @@ pub struct Cleanup {
 pub async fn plan_cleanup(
     session: &Session<'_>,
     color: Option<Color>,
+    force: bool,
 ) -> Result<Cleanup, OpsError> {
-    Ok(planned(session, color).await?.cleanup)
+    Ok(planned(session, color, force).await?.cleanup)
 }
 
 struct Planned {
@@ -38,7 +39,11 @@ struct Planned {
     slots: Vec<releases::Slot>,
 }
 
-async fn planned(session: &Session<'_>, color: Option<Color>) -> Result<Planned, OpsError> {
+async fn planned(
+    session: &Session<'_>,
+    color: Option<Color>,
+    force: bool,
+) -> Result<Planned, OpsError> {
     let observed = session.observe().await?;
     let names = &session.project.names;
     let (routing, changes, slots, images, proxies) = tokio::try_join!(
@@ -76,6 +81,7 @@ async fn planned(session: &Session<'_>, color: Option<Color>) -> Result<Planned,
         retained: &retained,
         let_go: &let_go,
         drain: session.project.file.proxy.drain,
+        hooks: (!force).then_some(session.wait),
     })?;
     if let Some(other) = plan::busy(names, &observed) {
         session.reporter.on(Event::Note(&format!(
@@ -89,15 +95,22 @@ async fn planned(session: &Session<'_>, color: Option<Color>) -> Result<Planned,
 
 /// Removes the idle color: waits for its connections, then removes containers, networks, volumes and images that nothing
 /// uses and no retained release needs. The live color is refused. A failure keeps nothing else from going; all failures
-/// come at the end.
-pub async fn cleanup(session: &Session<'_>, color: Option<Color>) -> Result<Cleanup, OpsError> {
+/// come at the end. With `force` its hooks do not run.
+pub async fn cleanup(
+    session: &Session<'_>,
+    color: Option<Color>,
+    force: bool,
+) -> Result<Cleanup, OpsError> {
     locked(session, "cleanup", async || {
-        let Planned { cleanup, retained, slots } = planned(session, color).await?;
+        let observed = session.observe().await?;
+        let routing = state::routing(session, &observed).await?;
+        switch::finish(session, &observed, &routing).await?;
+        let Planned { cleanup, retained, slots } = planned(session, color, force).await?;
         if cleanup.plan.is_empty() {
             return Ok(cleanup);
         }
         let mut recorded = Recorded::new("cleanup").plan(&cleanup.plan);
-        recorded = recorded.release(cleanup.color, "");
+        recorded = recorded.release(cleanup.color, "").forced(force);
         history::recorded(session, recorded, async || {
             let done = session.execute_through(&cleanup.plan).await;
             let observed = session.observe().await?;

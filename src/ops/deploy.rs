@@ -8,7 +8,7 @@ use super::{
     lock::locked,
     ports,
     preview::{self, Preview},
-    proxy, releases, sources, state,
+    proxy, releases, sources, state, switch,
     undo::undo,
 };
 use crate::{
@@ -61,9 +61,13 @@ pub(super) async fn deploy_locked(
     session: &Session<'_>,
     options: DeployOptions,
 ) -> Result<Deployed, OpsError> {
-    let observed = session.observe().await?;
+    let mut observed = session.observe().await?;
     let (routing, revision) = tokio::join!(state::routing(session, &observed), revision(session));
-    let ready = prepare(session, &options, &observed, &routing?, revision).await?;
+    let routing = routing?;
+    if switch::finish(session, &observed, &routing).await? {
+        observed = session.observe().await?;
+    }
+    let ready = prepare(session, &options, &observed, &routing, revision).await?;
     ports::check(session, &ready.plan, &observed)?;
     for warning in &ready.warnings {
         session.reporter.on(Event::Warning(warning));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    base::files::FileError,
     compose::Problems,
     config::ConfigError,
     engine::EngineError,
@@ -18,6 +19,8 @@ pub enum OpsError {
     #[error("{0}")]
     Problems(#[from] Problems),
     #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -29,6 +32,8 @@ pub enum OpsError {
         /// The color that was being deployed or switched to, whose containers stand for inspection.
         color: Option<Color>,
     },
+    #[error("{color} is live, and the switch is not finished: {failure}")]
+    Unfinished { color: Color, failure: Box<Failure> },
     #[error(
         "{color} was not deployed{}",
         kept.as_ref().map_or_else(

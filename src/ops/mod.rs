@@ -53,7 +53,7 @@ pub use status::{
     ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status, Vitals,
     status,
 };
-pub use switch::{SwitchOptions, Switched, switch};
+pub use switch::{SwitchOptions, Switched, plan_switch, switch};
 pub use test::{CheckResult, Tested, test};
 pub use tls::tls;
 pub use up::{Up, UpOptions, up};

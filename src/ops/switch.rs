@@ -14,8 +14,9 @@ use super::{
     releases, state,
 };
 use crate::{
-    model::{Color, Observed, Routing, control::Draining, labels},
+    model::{Color, Observed, Routing, When, control::Draining, labels},
     plan::{self, Plan, Switch},
+    run::Event,
 };
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,44 +48,16 @@ pub async fn switch(session: &Session<'_>, options: SwitchOptions) -> Result<Swi
     locked(session, &what, async || switch_locked(session, "switch", options).await).await
 }
 
-/// Plans a switch without doing it.
-pub(super) async fn plan_switch(
-    session: &Session<'_>,
-    options: SwitchOptions,
-) -> Result<Plan, OpsError> {
-    let observed = session.observe().await?;
-    let routing = state::routing(session, &observed).await?;
-    Ok(planned(session, options, &observed, &routing)?.1)
-}
-
-fn planned(
-    session: &Session<'_>,
-    options: SwitchOptions,
-    observed: &Observed,
-    routing: &Routing,
-) -> Result<(Color, Plan), OpsError> {
-    let to = options.color.unwrap_or_else(|| Session::idle(routing));
-    let plan = plan::switch(&Switch {
-        names: &session.project.names,
-        to,
-        observed,
-        routing,
-        tested: !session.project.file.checks.is_empty(),
-        force: options.force,
-        wait: session.wait,
-    })?;
-    Ok((to, plan))
-}
-
 pub(super) async fn switch_locked(
     session: &Session<'_>,
     command: &str,
     options: SwitchOptions,
 ) -> Result<Switched, OpsError> {
-    let started = Instant::now();
+    let begun = Instant::now();
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
-    let (to, plan) = planned(session, options, &observed, &routing)?;
+    let to = options.color.unwrap_or_else(|| Session::idle(&routing));
+    let plan = planned(session, &observed, &routing, to, options.force).await?;
     let stack = &routing.stacks[&to];
     let mut switched = Switched {
         from: routing.live,
@@ -98,6 +71,13 @@ pub(super) async fn switch_locked(
     if switched.already {
         return Ok(switched);
     }
+    if options.force
+        && command == "switch"
+        && let Err(conflict) = planned(session, &observed, &routing, to, false).await
+    {
+        let text = format!("{conflict}: it is switched to all the same");
+        session.reporter.on(Event::Warning(&text));
+    }
     let recorded = Recorded::new(command)
         .release(to, &stack.release)
         .made_of(stack.revision.as_deref(), stack.images.clone())
@@ -106,13 +86,93 @@ pub(super) async fn switch_locked(
         .replaces(releases::live(&routing).filter(|_| routing.live != Some(to)))
         // A rollback skips the tests by its nature.
         .forced(options.force && command == "switch");
-    history::recorded(session, recorded, async || session.execute(&switched.plan, Some(to)).await)
-        .await?;
+    history::recorded(session, recorded, async || {
+        match session.execute(&switched.plan, Some(to)).await {
+            Err(OpsError::Failed { failure, .. }) if is_live(session, to).await => {
+                Err(OpsError::Unfinished { color: to, failure })
+            }
+            done => done,
+        }
+    })
+    .await?;
     if let Some(status) = state::proxy_status(session, &observed).await? {
         switched.draining = status.draining.get(&to.other()).copied();
     }
-    switched.took = started.elapsed();
+    switched.took = begun.elapsed();
     Ok(switched)
+}
+
+/// Whether the color gets the traffic now, as far as that can be told.
+async fn is_live(session: &Session<'_>, color: Color) -> bool {
+    let Ok(observed) = session.observe().await else { return false };
+    state::routing(session, &observed).await.is_ok_and(|routing| routing.live == Some(color))
+}
+
+/// Goes on with a switch that was broken off, before something else is done; returns whether it did anything.
+///
+/// What fails is told and stops nothing: what comes next may be what mends it.
+pub(super) async fn finish(
+    session: &Session<'_>,
+    observed: &Observed,
+    routing: &Routing,
+) -> Result<bool, OpsError> {
+    let Some(live) = routing.live.filter(|live| routing.stacks.contains_key(live)) else {
+        return Ok(false);
+    };
+    let plan = planned(session, observed, routing, live, true).await?;
+    if plan.is_empty() {
+        return Ok(false);
+    }
+    session.reporter.on(Event::Note(&format!("going on with the switch to {live}")));
+    match session.execute(&plan, Some(live)).await {
+        Err(OpsError::Failed { failure, .. }) => {
+            let text = format!("the switch to {live} is not finished: {failure}");
+            session.reporter.on(Event::Warning(&text));
+            Ok(true)
+        }
+        done => done.map(|_| true),
+    }
+}
+
+/// Plans a switch without doing it.
+pub async fn plan_switch(session: &Session<'_>, options: SwitchOptions) -> Result<Plan, OpsError> {
+    let observed = session.observe().await?;
+    let routing = state::routing(session, &observed).await?;
+    let to = options.color.unwrap_or_else(|| Session::idle(&routing));
+    planned(session, &observed, &routing, to, options.force).await
+}
+
+pub(super) async fn planned(
+    session: &Session<'_>,
+    observed: &Observed,
+    routing: &Routing,
+    to: Color,
+    force: bool,
+) -> Result<Plan, OpsError> {
+    Ok(plan::switch(&Switch {
+        names: &session.project.names,
+        to,
+        observed,
+        routing,
+        started: &started_hooks(session, observed, to).await?,
+        tested: !session.project.file.checks.is_empty(),
+        force,
+        wait: session.wait,
+    })?)
+}
+
+/// When each hook of the color that runs after a switch was last started.
+async fn started_hooks(
+    session: &Session<'_>,
+    observed: &Observed,
+    color: Color,
+) -> Result<BTreeMap<String, i64>, OpsError> {
+    let mut started = BTreeMap::new();
+    for hook in plan::hooks_of(observed, &session.project.names, color, When::AfterSwitch) {
+        let seen = session.engine.inspect(&hook.name).await?;
+        started.extend(seen.and_then(|seen| Some((hook.name.clone(), seen.started?))));
+    }
+    Ok(started)
 }
 
 /// What a color's containers were made from, by service.

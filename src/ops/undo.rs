@@ -53,6 +53,8 @@ async fn remove(
         retained: &BTreeSet::new(),
         let_go: &BTreeSet::new(),
         drain: session.project.file.proxy.drain,
+        // It was never whole: it has nothing that its hooks could end.
+        hooks: None,
     })?;
     let recorded = Recorded::new("cleanup").plan(&plan).release(color, release);
     history::recorded(session, recorded, async || session.execute_through(&plan).await).await?;

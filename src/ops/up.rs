@@ -7,13 +7,13 @@ use super::{
     lock::locked,
     preview::{self, Preview},
     sources, state,
-    switch::{SwitchOptions, switch_locked},
-    test::test,
+    switch::{SwitchOptions, planned, switch_locked},
+    test::test_locked,
     undo::undo,
 };
 use crate::{
     model::{Color, Container},
-    plan::{self, Switch},
+    plan,
     run::Event,
 };
 
@@ -75,7 +75,7 @@ pub async fn up(session: &Session<'_>, options: UpOptions) -> Result<Up, OpsErro
         let deployed = Box::pin(deploy_locked(session, deploy)).await?;
         let color = deployed.color;
         session.reporter.on(Event::Phase("test"));
-        let tested = test(session, Some(color)).await?;
+        let tested = test_locked(session, Some(color)).await?;
         if !tested.passed {
             let failed = tested.checks.iter().filter(|check| !check.passed).count();
             let error = OpsError::TestsFailed { color, failed, all: tested.checks.len() };
@@ -128,15 +128,7 @@ async fn up_to_date(session: &Session<'_>) -> Result<Option<Current>, OpsError> 
     if !current {
         return Ok(None);
     }
-    let rest = plan::switch(&Switch {
-        names: &session.project.names,
-        to: live,
-        observed: &observed,
-        routing: &routing,
-        tested: false,
-        force: false,
-        wait: session.wait,
-    })?;
+    let rest = planned(session, &observed, &routing, live, false).await?;
     let addresses = preview::live(session, &files);
     Ok(Some(Current { live, addresses, unfinished: !rest.is_empty() }))
 }

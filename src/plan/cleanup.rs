@@ -8,8 +8,11 @@ use std::{
 use super::{
     Action, Conflict, Id, Plan, conflict,
     deploy::{drained_within, of_color},
+    hooks::{Moment, not_done},
 };
-use crate::model::{Color, Container, Image, Names, Observed, Routing, control::Request, labels};
+use crate::model::{
+    Color, Container, Image, Names, Observed, Routing, When, control::Request, labels,
+};
 
 /// What a cleanup is planned from.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Cleanup<'a> {
     /// The names that keep images of other releases.
     pub let_go: &'a BTreeSet<String>,
     pub drain: Duration,
+    /// How long a hook may take that has no limit of its own; none: no hook runs.
+    pub hooks: Option<Duration>,
 }
 
 /// Another environment of the project where something is under way: it may be about to use any image of the project.
@@ -55,8 +60,14 @@ pub fn cleanup(input: &Cleanup<'_>) -> Result<Plan, Conflict> {
             format!("wait until nothing is open on {color}"),
             "its connections end in peace",
         );
+        let mut ready = vec![drained];
+        if let Some(wait) = input.hooks {
+            let (when, failure) = (When::BeforeCleanup, "its failure stops the cleanup");
+            let moment = Moment { names, observed, color, when, wait, failure };
+            ready = moment.run(&mut plan, ready, not_done);
+        }
         after.push(plan.push(
-            [drained],
+            ready,
             Action::Tell(Box::new(Request::Forget { color })),
             format!("take {color} off the proxy"),
             &reason,

@@ -111,7 +111,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
         stack::services(&mut plan, &app.services, &format!("{color}/"), &before, &|service| {
             let reason = match service.role {
                 Role::Worker => format!("starts when {color} goes live"),
-                Role::Hook => format!("runs before {color} goes live"),
+                Role::Hook => format!("runs when {color} is switched to or goes"),
                 _ => "a fresh stack".to_owned(),
             };
             (Need::Create, reason)
@@ -236,7 +236,8 @@ pub fn is_up_to_date(
     observed: &Observed,
     images: &BTreeMap<String, Image>,
 ) -> bool {
-    let found = of_color(observed, names, app.color.as_str());
+    let mut found = of_color(observed, names, app.color.as_str());
+    found.retain(|container| container.label(labels::ROLE) != Role::Test.label());
     let wanted: Vec<_> =
         app.services.iter().flat_map(|s| s.replicas.iter().map(move |spec| (s, spec))).collect();
     found.len() == wanted.len()

@@ -6,12 +6,14 @@ mod deploy;
 pub mod desired;
 mod durable;
 mod durable_down;
+mod hooks;
 #[expect(clippy::module_inception, reason = "the type that the module is named for")]
 mod plan;
 mod proxy;
 mod scale;
 mod stack;
 mod switch;
+mod test;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +22,9 @@ pub use conflict::Conflict;
 pub use deploy::{Deploy, deploy, is_up_to_date, of_color};
 pub use durable::{Difference, durable_up};
 pub use durable_down::durable_down;
+pub use hooks::hooks_of;
 pub use plan::{Action, Id, ImageJob, Plan, Step, Until, Wait};
 pub use proxy::proxy_is_current;
 pub use scale::{Scale, scale};
 pub use switch::{Switch, switch};
+pub use test::{Test, test};

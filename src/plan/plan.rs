@@ -48,6 +48,8 @@ pub enum Action {
     /// Removes a container of the durable layer: its anonymous volumes stay too.
     RemoveDurable(String),
     Await(Box<Wait>),
+    /// Waits for the end of a container, and tells its log as it comes. One that runs too long is stopped.
+    Follow(Box<Wait>),
     /// A request to the proxy.
     Tell(Box<Request>),
     /// The user's own certificates, read and given to the proxy.
@@ -123,7 +125,7 @@ impl Plan {
 
     /// The plan without its waits is empty: nothing would be changed.
     pub fn only_waits(&self) -> bool {
-        self.steps.iter().all(|step| matches!(step.action, Action::Await(_)))
+        self.steps.iter().all(|step| matches!(step.action, Action::Await(_) | Action::Follow(_)))
     }
 
     /// One line a step, as `plan` prints it and the history keeps it.
@@ -194,7 +196,7 @@ impl Action {
             Self::Connect(..) => "connect",
             Self::Stop(_) => "stop",
             Self::Remove(_) | Self::RemoveDurable(_) => "remove",
-            Self::Await(_) => "wait",
+            Self::Await(_) | Self::Follow(_) => "wait",
             Self::Tell(_) => "tell-proxy",
             Self::Certify(_) => "certify",
         }

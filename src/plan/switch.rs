@@ -1,7 +1,15 @@
 //! `switch` and `rollback`: the traffic moves to a color that stands.
 
-use super::{Action, Conflict, Id, Plan, Until, Wait, deploy::of_color};
-use crate::model::{Color, Container, Names, Observed, Routing, State, control::Request, labels};
+use std::collections::BTreeMap;
+
+use super::{
+    Action, Conflict, Id, Plan, Until, Wait,
+    deploy::of_color,
+    hooks::{Moment, not_done},
+};
+use crate::model::{
+    Color, Container, Names, Observed, Routing, Stack, When, control::Request, labels,
+};
 
 /// What a switch is planned from: what the engine and the proxy show, no files.
 #[derive(Debug)]
@@ -10,6 +18,8 @@ pub struct Switch<'a> {
     pub to: Color,
     pub observed: &'a Observed,
     pub routing: &'a Routing,
+    /// When the hooks that run after a switch were last started, by container: milliseconds since 1970.
+    pub started: &'a BTreeMap<String, i64>,
     /// Whether the project has checks, which the color has to have passed.
     pub tested: bool,
     /// Switch whatever the checks said.
@@ -18,30 +28,26 @@ pub struct Switch<'a> {
     pub wait: std::time::Duration,
 }
 
-/// Plans a switch. When the color is live already, only workers are left to move, which an earlier switch that was broken
-/// off may not have done. Hooks run before it, with the old color still live. The old
-/// color's workers stop after it, and only then the new one's start: never two colors' workers at once.
+/// Plans a switch. When the color is live already, only what an earlier switch that was broken off has not done is left:
+/// workers to move, hooks to run. The first hooks run before it, with the old color still live. The old color's workers
+/// stop after it, and only then the new one's start: never two colors' workers at once. The last hooks run at the end.
 pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
-    let Switch { names, to, observed, routing, .. } = *input;
+    let Switch { names, to, observed, routing, wait, .. } = *input;
     let stack = routing.stacks.get(&to).ok_or(Conflict::NoRelease { color: to })?;
     let mut plan = Plan::default();
     let already = routing.live == Some(to);
     if !already && input.tested && !input.force {
-        let release = stack.release.clone();
-        match stack.tests.as_ref().and_then(|tests| tests["passed"].as_bool()) {
-            Some(true) => {}
-            Some(false) => return Err(Conflict::TestsFailed { color: to, release }),
-            None => return Err(Conflict::NotTested { color: to, release }),
-        }
+        was_tested(to, stack)?;
     }
-    let of_role = |color: Color, role: &str| -> Vec<&Container> {
+    let workers = |color: Color| -> Vec<&Container> {
         let mut all = of_color(observed, names, color.as_str());
-        all.retain(|container| container.label(labels::ROLE) == Some(role));
+        all.retain(|container| container.label(labels::ROLE) == Some("worker"));
         all
     };
     let service = |container: &Container, color: Color| {
         format!("{color}/{}", container.label(labels::SERVICE).unwrap_or(&container.name))
     };
+    let moment = |when: When, failure| Moment { names, observed, color: to, when, wait, failure };
 
     let mut after: Vec<Id> = vec![];
     if observed.container(&names.proxy()).is_some_and(|proxy| !proxy.is_running()) {
@@ -49,28 +55,9 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
         after.push(plan.push([], start, "start the proxy", "it is stopped"));
     }
     // Once for each release: a color that served before takes the traffic back at once.
-    let to_run = |hook: &&Container| !already && hook.state != State::Exited { code: 0 };
-    for hook in of_role(to, "hook").into_iter().filter(to_run) {
-        let shown = service(hook, to);
-        let start = plan.push(
-            after,
-            Action::Start(hook.name.clone()),
-            format!("run {shown}"),
-            "hooks.before_switch",
-        );
-        let wait = Wait {
-            container: hook.name.clone(),
-            service: shown.clone(),
-            until: Until::Completed,
-            limit: input.wait,
-        };
-        after = vec![plan.push(
-            [start],
-            Action::Await(Box::new(wait)),
-            format!("wait until {shown} has ended well"),
-            "its failure stops the switch",
-        )];
-    }
+    after =
+        moment(When::BeforeSwitch, "its failure stops the switch")
+            .run(&mut plan, after, |hook| !already && not_done(hook));
     let from = routing.live.map_or_else(|| "nothing".to_owned(), |live| live.to_string());
     let switched = (!already).then(|| {
         plan.push(
@@ -80,16 +67,17 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
             format!("release {}", stack.release),
         )
     });
-    let mut stopped: Vec<Id> = switched.into_iter().collect();
-    for worker in of_role(to.other(), "worker").into_iter().filter(|worker| worker.is_running()) {
-        stopped.push(plan.push(
+    let mut last: Vec<Id> = switched.into_iter().collect();
+    for worker in workers(to.other()).into_iter().filter(|worker| worker.is_running()) {
+        last.push(plan.push(
             switched,
             Action::Stop(worker.name.clone()),
             format!("stop {}", service(worker, to.other())),
             format!("{} is no longer live", to.other()),
         ));
     }
-    for worker in of_role(to, "worker").into_iter().filter(|worker| !worker.is_running()) {
+    let stopped = last.clone();
+    for worker in workers(to).into_iter().filter(|worker| !worker.is_running()) {
         let shown = service(worker, to);
         let start = plan.push(
             stopped.clone(),
@@ -101,14 +89,34 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
             container: worker.name.clone(),
             service: shown.clone(),
             until: Until::Healthy,
-            limit: input.wait,
+            limit: wait,
         };
-        plan.push(
+        last.push(plan.push(
             [start],
             Action::Await(Box::new(wait)),
             format!("wait until {shown} is healthy"),
             "it works from here on",
-        );
+        ));
     }
+    let since: Option<jiff::Timestamp> =
+        routing.switched.as_ref().and_then(|switched| switched.parse().ok());
+    // One that ended well since the traffic moved has run for this switch.
+    let has_run = |hook: &Container| {
+        let started = input.started.get(&hook.name);
+        !not_done(hook)
+            && started.is_some_and(|at| since.is_none_or(|since| *at >= since.as_millisecond()))
+    };
+    moment(When::AfterSwitch, "its failure does not switch back")
+        .run(&mut plan, last, |hook| !already || !has_run(hook));
     Ok(plan)
+}
+
+/// A result is kept with the release that it is of: a new one has none.
+fn was_tested(color: Color, stack: &Stack) -> Result<(), Conflict> {
+    let release = stack.release.clone();
+    match stack.tests.as_ref().and_then(|tests| tests["passed"].as_bool()) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Conflict::TestsFailed { color, release }),
+        None => Err(Conflict::NotTested { color, release }),
+    }
 }

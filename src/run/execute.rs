@@ -154,6 +154,7 @@ impl Executor<'_> {
             Action::Remove(name) => engine.remove(name).await?,
             Action::RemoveDurable(name) => engine.remove_keeping_volumes(name).await?,
             Action::Await(wait) => self.wait(plan, wait).await?,
+            Action::Follow(wait) => self.follow(plan, wait, progress).await?,
             Action::Certify(files) => certify(engine, self.proxy, files).await?,
             Action::Tell(request) => {
                 // A stack is made known only while all of it is as ready as it was.

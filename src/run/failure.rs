@@ -116,7 +116,9 @@ fn running(plan: &Plan, observed: &Observed, started: &dyn Fn(&Step) -> bool) ->
 /// What people call a container of the plan: `green/api`.
 pub(super) fn service_of(plan: &Plan, container: &str) -> String {
     let waited = plan.steps().iter().find_map(|step| match &step.action {
-        Action::Await(wait) if wait.container == container => Some(wait.service.clone()),
+        Action::Await(wait) | Action::Follow(wait) if wait.container == container => {
+            Some(wait.service.clone())
+        }
         _ => None,
     });
     let made = || {

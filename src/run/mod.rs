@@ -7,6 +7,7 @@ mod event;
 mod evidence;
 mod execute;
 mod failure;
+mod follow;
 mod proxy;
 mod ready;
 mod secrets;

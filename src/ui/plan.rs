@@ -34,7 +34,7 @@ fn paint(line: &str, step: &Step) -> String {
         | Action::RemoveDurable(_) => style::bad(&step.title),
         Action::Stop(_) => style::careful(&step.title),
         Action::Tell(_) | Action::Certify(_) => style::bold(&step.title),
-        Action::Await(_) => step.title.clone(),
+        Action::Await(_) | Action::Follow(_) => step.title.clone(),
     };
     let line = format!("{}{title}{gap}{}", style::dim(number), style::dim(&step.reason));
     line.trim_end().to_owned()

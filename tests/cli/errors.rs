@@ -113,3 +113,68 @@ fn deleting_data_without_a_terminal_needs_the_name() {
     assert_eq!(code, Some(2));
     assert!(err.contains("nothing was deleted"), "{err}");
 }
+
+#[test]
+fn a_wrong_check_or_hook_is_shown_with_its_place_and_a_near_name() {
+    let routed = "name: shop\napp: {}\nproxy: { routes: [{ listen: 3000, to: web:80 }] }\n";
+    for (rest, expected) in [
+        (
+            "checks:\n  - { path: /, matches: \"a(b\" }\n",
+            "envctl.yaml:5:25 checks[0].matches: `a(b` is not a regular expression: unclosed group",
+        ),
+        (
+            "checks:\n  - { path: /, json: { items/0: 1 } }\n",
+            "envctl.yaml:5:24 checks[0].json.items/0: `items/0` is not a JSON pointer",
+        ),
+        ("checks:\n  - { path: /, status: [200, 20] }\n", "`20` is not a status from 100 to 599"),
+        ("checks:\n  - { path: /, staus: 200 }\n", "`status`"),
+        ("checks:\n  - { path: /, within: soon }\n", "`soon` is not a time"),
+        ("checks:\n  - { path: /, request: { method: PSOT } }\n", "`POST`"),
+        ("checks:\n  - { path: /, headers: { a: { is: 1 } } }\n", "`exists`"),
+        (
+            "checks:\n  - { path: / }\n  - { path: login }\n",
+            "envctl.yaml:6:5 checks[1]: `path` has to start with `/`",
+        ),
+        (
+            "checks:\n  - { status: 200 }\n",
+            "what is asked? It needs a `path`, a `service` or `tls`",
+        ),
+        (
+            "checks:\n  - { service: web, status: 200 }\n",
+            "`service` goes with `name` and `timeout` alone",
+        ),
+        (
+            "checks:\n  - { path: /, route: 3001 }\n",
+            "envctl.yaml:5:16 checks[0].route: no HTTP route listens on 3001; there is 3000",
+        ),
+        ("checks:\n  - { route: 3000, tls: true }\n", "checks[0].tls: route 3000 has no `tls`"),
+        ("hooks: { before_swich: [web] }\n", "`before_switch`"),
+        ("hooks: { after_switch: [{ service: web, timout: 5m }] }\n", "`timeout`"),
+    ] {
+        let folder = project(&format!("{routed}{rest}"), COMPOSE);
+        // Found when the project is opened, before an engine is looked for.
+        let (code, _, err) = envctl(folder.path(), &["test"]);
+        assert_eq!(code, Some(2), "{rest}: {err}");
+        assert!(err.contains(expected), "{rest}\n{err}");
+    }
+    for (rest, expected) in [
+        (
+            "checks:\n  - { service: e2e }\n  - { service: wbe }\n",
+            "envctl.yaml:6:7 checks[1].service: no service `wbe` in the app's files",
+        ),
+        (
+            "hooks:\n  before_switch: [wbe]\n",
+            "envctl.yaml:5:19 hooks.before_switch[0]: no service `wbe`",
+        ),
+        (
+            "hooks:\n  after_switch: [{ service: e2e }]\nchecks: [{ service: e2e }]\n",
+            "checks[0].service: `e2e` is in hooks.after_switch already: a service has one task",
+        ),
+    ] {
+        let compose = format!("{COMPOSE}  e2e: {{ image: nginx, profiles: [test] }}\n");
+        let folder = project(&format!("{routed}{rest}"), &compose);
+        let (code, _, err) = envctl(folder.path(), &["config"]);
+        assert_eq!(code, Some(2), "{rest}: {err}");
+        assert!(err.contains(expected), "{rest}\n{err}");
+    }
+}

@@ -176,6 +176,7 @@ fn load_text(folder: &std::path::Path, text: &str) -> Result<Project, Problems> 
         project_name: "p",
         environment: &Variables::new(),
         profiles: &["*".to_owned()],
+        named: &[],
     };
     load::load(&source, Options { resolve_paths: false, read_env_files: false })
 }

@@ -221,7 +221,8 @@ fn a_project_without_a_given_name_has_the_files_or_the_folders() {
         let project_dir = &folder.path().join("My.Shop");
         let files = &[project_dir.join(file)];
         let environment = &variables(&[]);
-        let source = Source { files, project_dir, project_name: "", environment, profiles: &[] };
+        let source =
+            Source { files, project_dir, project_name: "", environment, profiles: &[], named: &[] };
         load(&source).unwrap().name
     };
     assert_eq!(name("a.yaml"), "theshop");

@@ -55,6 +55,7 @@ impl Folder {
             project_name: "p",
             environment: &variables(environment),
             profiles: &profiles,
+            named: &[],
         })
     }
 

@@ -128,6 +128,7 @@ impl From<Answer> for Inspection {
                 .filter_map(|(name, endpoint)| Some((name, address(&endpoint?)?)))
                 .collect(),
             environment: answer.config.env.unwrap_or_default(),
+            started: said.started_at.as_deref().and_then(milliseconds),
             uptime: said.started_at.filter(|_| runs).and_then(|time| since(&time)),
             ports: answer.network_settings.ports.map(ports).unwrap_or_default(),
             state,
@@ -142,6 +143,12 @@ fn address(endpoint: &Endpoint) -> Option<IpAddr> {
 fn since(time: &str) -> Option<Duration> {
     let start: jiff::Timestamp = time.parse().ok()?;
     Duration::try_from(start.until(jiff::Timestamp::now()).ok()?).ok()
+}
+
+/// The engine writes the year 1 for never.
+fn milliseconds(time: &str) -> Option<i64> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    Some(time.as_millisecond()).filter(|time| *time > 0)
 }
 
 /// Times of zero are the engine's defaults. `Inherit` cannot come back: the engine has put the image's test in.

@@ -168,6 +168,11 @@ impl Memory {
         lock(&self.world).images.clone()
     }
 
+    /// The engine's clock: milliseconds since 1970.
+    pub fn clock(&self) -> i64 {
+        lock(&self.world).clock()
+    }
+
     /// A running container ends on its own.
     pub fn end(&self, name: &str, code: i64) {
         lock(&self.world).end(name, code);

@@ -31,6 +31,8 @@ pub(super) struct World {
     pub volumes: BTreeMap<String, Kept>,
     /// Counts what is made: ids, times of creation, free ports.
     made: u16,
+    /// How often its clock was looked at.
+    looks: i64,
 }
 
 /// A volume and its files, by path in it.
@@ -41,6 +43,12 @@ pub(super) struct Kept {
 }
 
 impl World {
+    /// The engine's clock, in milliseconds since 1970: it moves on at each look.
+    pub fn clock(&mut self) -> i64 {
+        self.looks += 1;
+        1_795_000_000_000 + self.looks
+    }
+
     pub fn add_image(&mut self, reference: &str, labels: BTreeMap<String, String>) -> Image {
         self.made += 1;
         for image in &mut self.images {
@@ -136,6 +144,7 @@ impl World {
         }
         let ports = self.bind(name, &spec)?;
         let behaviour = self.behaviour(&spec);
+        let clock = self.clock();
         let container = self.container(name)?;
         if let Some(reason) = behaviour.unstartable {
             container.error = Some(reason.clone());
@@ -145,6 +154,7 @@ impl World {
         let now = Instant::now();
         container.ports = ports;
         container.started = Some(now);
+        container.clock = Some(clock);
         container.probes = 0;
         container.exit_code = None;
         container.ends = behaviour.ends.map(|(time, code)| (now + time, code));

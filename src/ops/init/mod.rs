@@ -123,6 +123,7 @@ fn load(
         project_name: variables.get("COMPOSE_PROJECT_NAME").map(String::as_str).unwrap_or_default(),
         environment: variables,
         profiles: &profiles,
+        named: &[],
     })
 }
 
@@ -239,6 +240,7 @@ fn refused(
         root: folder.to_owned(),
         names: Names::new(file.name.clone(), "devlocal".to_owned()),
         file,
+        origin: compose::Origin::default(),
         environment: EnvironmentFile::default(),
         variables,
         credentials: IndexMap::new(),

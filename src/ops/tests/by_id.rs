@@ -8,13 +8,26 @@ use crate::{
     engine::{Engine, Info, LogOptions, LogStream, Output, Progress, Result, memory::Memory},
     model::{
         Attachment, BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec,
-        Usage, VolumeSpec,
+        Usage, VolumeSpec, labels,
     },
 };
 
 pub struct ById(pub Arc<Memory>);
 
 impl ById {
+    /// Never do two colors' workers run at once, whatever goes wrong.
+    fn workers_of_one_color(&self) {
+        let seen = self.0.seen();
+        let mut colors: Vec<&str> = seen
+            .containers
+            .iter()
+            .filter(|found| found.is_running() && found.label(labels::ROLE) == Some("worker"))
+            .filter_map(|found| found.label(labels::COLOR))
+            .collect();
+        colors.dedup();
+        assert!(colors.len() < 2, "workers of both colors run: {:?}", self.0.calls());
+    }
+
     fn name(&self, id: &str) -> String {
         let seen = self.0.seen();
         let found = seen.containers.into_iter().find(|container| container.id == id);
@@ -90,7 +103,9 @@ impl Engine for ById {
     }
 
     async fn start(&self, name: &str) -> Result<()> {
-        self.0.start(name).await
+        let started = self.0.start(name).await;
+        self.workers_of_one_color();
+        started
     }
 
     async fn stop(&self, name: &str, grace: Option<Duration>) -> Result<()> {

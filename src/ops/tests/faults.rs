@@ -64,7 +64,7 @@ impl Case {
             Self::Rollback => {
                 ops::rollback(&session, &ops::RollbackOptions::default()).await.map(|_| ())
             }
-            Self::Cleanup => ops::cleanup(&session, None).await.map(|_| ()),
+            Self::Cleanup => ops::cleanup(&session, None, false).await.map(|_| ()),
             Self::DurableUp => ops::durable_up(&session, false).await.map(|_| ()),
             Self::DurableApply => ops::durable_up(&session, true).await.map(|_| ()),
             Self::DurableDown => ops::durable_down(&session, false).await.map(|_| ()),

@@ -6,6 +6,7 @@ mod cancel;
 mod crash;
 mod durable;
 mod faults;
+mod hooks;
 mod lock;
 mod proxy;
 mod rollback;

@@ -53,6 +53,10 @@ fn answer(engine: &Memory, request: Request) -> Answer {
                 return refused("no such stack");
             }
             let from = routing.live.replace(to);
+            if from != Some(to) {
+                let now = jiff::Timestamp::from_millisecond(engine.clock()).unwrap();
+                routing.switched = Some(now.to_string());
+            }
             save(engine, &routing);
             Answer::Switched { from, to, draining: Draining::default() }
         }

@@ -29,7 +29,7 @@ async fn cleaned_up(project: &str, app: &str, prepare: impl Fn(&mut Stage)) -> (
     let first = release(&stage, Color::Blue);
     stage.with_app(&app.replace("image: nginx", "image: tool"));
     stage.up().await.unwrap();
-    ops::cleanup(&stage.session(), None).await.unwrap();
+    ops::cleanup(&stage.session(), None, false).await.unwrap();
     stage.with_app("services: { web: { image: redis, ports: [\"8000:80\"] } }");
     (stage, first)
 }
@@ -179,7 +179,7 @@ async fn only_so_many_releases_are_kept_and_cleanup_lets_their_images_go() {
     }
     assert!(stage.engine.volume_file(STATE, "releases/3.json").is_none(), "slots are used again");
     assert!(matches!(back_to(&stage, &first).await, Err(OpsError::NotKept { .. })));
-    ops::cleanup(&stage.session(), None).await.unwrap();
+    ops::cleanup(&stage.session(), None, false).await.unwrap();
     let retained: Vec<String> =
         stage.history().await.iter().filter_map(|c| c.release.clone()).collect();
     for image in stage.engine.seen_images() {
@@ -209,7 +209,7 @@ async fn a_failed_removal_keeps_nothing_else_from_going_and_all_failures_are_tol
     for call in ["remove shop-devlocal-blue-cache-1", "remove shop-devlocal-blue-web-1"] {
         stage.engine.fault_on(call, Fault::Fail);
     }
-    let error = ops::cleanup(&stage.session(), None).await.unwrap_err().to_string();
+    let error = ops::cleanup(&stage.session(), None, false).await.unwrap_err().to_string();
     assert!(error.starts_with("2 steps failed:"), "{error}");
     assert!(error.contains("blue-cache-1") && error.contains("blue-web-1"), "{error}");
     let left: Vec<String> =
@@ -219,6 +219,6 @@ async fn a_failed_removal_keeps_nothing_else_from_going_and_all_failures_are_tol
         ["shop-devlocal-blue-cache-1", "shop-devlocal-blue-network", "shop-devlocal-blue-web-1"]
     );
     stage.engine.heal();
-    ops::cleanup(&stage.session(), None).await.unwrap();
+    ops::cleanup(&stage.session(), None, false).await.unwrap();
     assert!(!stage.standing().iter().any(|line| line.contains("-blue-")));
 }

@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::{by_id::ById, proxy};
 use crate::{
     config::{Project, Shell},
-    engine::{Engine as _, memory::Memory},
+    engine::{Engine as _, Step, memory::Memory},
     model::{Change, Color, FileSpec, Holder, Observed, Routing, ServiceSpec, labels},
     ops::{self, OpsError, Session},
+    plan::Action,
     run::{Event, Reporter},
 };
 
@@ -59,9 +60,15 @@ impl Notes {
 
 impl Reporter for Notes {
     fn on(&self, event: Event<'_>) {
-        if let Event::Note(text) | Event::Warning(text) | Event::Error(text) = event {
-            self.0.lock().unwrap().push(text.to_owned());
-        }
+        let told = match event {
+            Event::Note(text) | Event::Warning(text) | Event::Error(text) => text.to_owned(),
+            Event::Progress(plan, id, Step::Line(line)) => match &plan.step(id).action {
+                Action::Follow(wait) => format!("{} | {line}", wait.service),
+                _ => return,
+            },
+            _ => return,
+        };
+        self.0.lock().unwrap().push(told);
     }
 }
 

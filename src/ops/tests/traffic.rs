@@ -83,13 +83,13 @@ async fn cleanup_takes_the_idle_color_away_and_refuses_the_live_one() {
     stage.up().await.unwrap();
     stage.deploy().await.unwrap();
     stage.switch(None).await.unwrap();
-    let cleanup = ops::cleanup(&stage.session(), None).await.unwrap();
+    let cleanup = ops::cleanup(&stage.session(), None, false).await.unwrap();
     assert_eq!(cleanup.color, Color::Blue);
     assert!(!stage.standing().iter().any(|line| line.contains("-blue-")));
     stage.engine.forget_calls();
-    let again = ops::cleanup(&stage.session(), None).await.unwrap();
+    let again = ops::cleanup(&stage.session(), None, false).await.unwrap();
     assert!(again.plan.is_empty());
-    let refused = ops::cleanup(&stage.session(), Some(Color::Green)).await;
+    let refused = ops::cleanup(&stage.session(), Some(Color::Green), false).await;
     assert!(matches!(refused, Err(OpsError::Conflict(Conflict::Live { .. }))));
     let durable = |call: &String| call.contains("durable") && !call.starts_with("create");
     assert!(!stage.engine.changes().iter().any(durable));
@@ -259,6 +259,6 @@ async fn a_dry_run_of_deploy_and_cleanup_changes_nothing() {
     stage.engine.forget_calls();
     let plan = ops::plan_deploy(&stage.session(), ops::DeployOptions::default()).await.unwrap();
     assert!(plan.to_string().contains("create green/web"));
-    assert!(ops::plan_cleanup(&stage.session(), None).await.unwrap().plan.is_empty());
+    assert!(ops::plan_cleanup(&stage.session(), None, false).await.unwrap().plan.is_empty());
     assert_eq!(stage.engine.changes(), Vec::<String>::new());
 }

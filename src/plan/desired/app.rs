@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     image,
+    proxy::listeners,
     routes::routes,
     service::{self, Place, Role, Service},
     support,
@@ -18,8 +19,8 @@ use crate::{
     compose::{self, Problem},
     config,
     model::{
-        Attachment, BuildSpec, Color, Names, NetworkSpec, Route, ServiceSpec, Subnet, Test,
-        VolumeSpec, labels,
+        Attachment, BuildSpec, Color, Hook, Names, NetworkSpec, Restart, Route, ServiceSpec,
+        Subnet, Test, VolumeSpec, labels,
     },
 };
 
@@ -35,6 +36,8 @@ pub struct App {
     pub external: Vec<(&'static str, String)>,
     /// Sorted by key.
     pub services: Vec<Service>,
+    /// What checks run in the color: made anew for each test, and no part of the release.
+    pub tests: Vec<Service>,
     pub routes: Vec<Route>,
     /// Numbers of replicas in place of the files'.
     #[serde(default)]
@@ -71,16 +74,6 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
     let (names, durable) = (&project.names, &project.file.durable.services);
     let mut problems = vec![];
     let mut warnings: Vec<String> = files.warnings.iter().map(ToString::to_string).collect();
-    for key in
-        durable.iter().chain(&project.file.app.workers).chain(&project.file.hooks.before_switch)
-    {
-        if !files.services.contains_key(key) && !files.disabled.contains_key(key) {
-            problems.push(files.problem(
-                &["services"],
-                format!("envctl.yaml names the service `{key}`, which the app's files do not have"),
-            ));
-        }
-    }
     for key in source.replicas.keys().filter(|key| !files.services.contains_key(*key)) {
         let near = crate::base::words::nearest(key, files.services.keys().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -88,6 +81,10 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         problems.push(files.problem(&["services"], reason));
     }
     let routes = routes(project, files, color, &mut problems);
+    let offset = project.environment.port_offset;
+    let http = routes.iter().filter(|route| !route.tcp);
+    let http: Vec<_> = http.map(|route| (route.listen.saturating_sub(offset), route.tls)).collect();
+    problems.extend(project.check_routes(&http));
     let routed: BTreeMap<&str, u16> = routes
         .iter()
         .flat_map(|route| &route.paths)
@@ -99,7 +96,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
     let mut networks = BTreeMap::new();
     let mut volumes = BTreeMap::new();
     let mut external = BTreeSet::new();
-    let mut services = vec![];
+    let (mut services, mut tests) = (vec![], vec![]);
     for (key, own) in files.services.iter().filter(|(key, _)| !durable.contains(key)) {
         let stack = Stack { source, names, durable };
         let (mut template, healthcheck) = stack.template(key, own, &mut problems, &mut warnings);
@@ -107,6 +104,9 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         if template.network_mode.is_none() {
             let proxied = routed.contains_key(key.as_str());
             template.networks = stack.attachments(key, own, proxied, &mut networks, &mut external);
+            if role == Role::Test {
+                stack.show_preview(&mut template);
+            }
         } else if routed.contains_key(key.as_str()) {
             problems.push(files.problem(
                 &["services", key, "network_mode"],
@@ -137,7 +137,8 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
             .iter()
             .filter(|(other, _)| !durable.contains(other) && files.services.contains_key(*other))
             .map(|(other, dependency)| (other.clone(), dependency.condition));
-        services.push(Service {
+        let all = if role == Role::Test { &mut tests } else { &mut services };
+        all.push(Service {
             key: key.clone(),
             role,
             image,
@@ -159,6 +160,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         volumes: volumes.into_values().collect(),
         external: external.into_iter().collect(),
         services,
+        tests,
         routes,
         replicas: source.replicas.clone(),
         warnings,
@@ -179,8 +181,10 @@ impl Stack<'_> {
                 .get(key)
                 .is_some_and(|other| other.condition == compose::Condition::Completed)
         };
-        if file.hooks.before_switch.iter().any(|hook| hook == key) {
+        if file.hooks.all().any(|(_, _, hook)| hook.service == key) {
             Role::Hook
+        } else if file.checks.iter().any(|check| check.service() == Some(key)) {
+            Role::Test
         } else if file.app.workers.iter().any(|worker| worker == key) {
             Role::Worker
         } else if self.source.files.services.values().any(awaited) {
@@ -217,11 +221,40 @@ impl Stack<'_> {
         spec.labels.extend(own_labels(self.names, color));
         spec.labels.insert(labels::SERVICE.to_owned(), key.to_owned());
         spec.labels.insert(labels::RELEASE.to_owned(), release.to_owned());
-        if let Some(role) = self.role(key).label() {
+        let role = self.role(key);
+        if let Some(role) = role.label() {
             spec.labels.insert(labels::ROLE.to_owned(), role.to_owned());
         }
+        let mut hooks = self.source.project.file.hooks.all();
+        if let Some((when, order, hook)) = hooks.find(|(_, _, hook)| hook.service == key) {
+            let seconds = hook.timeout.map(|limit| limit.as_secs().max(1));
+            spec.labels.insert(labels::HOOK.to_owned(), Hook { when, order, seconds }.to_label());
+        }
+        spec.restart = match (role, spec.restart) {
+            // What runs to its end is not started by the engine.
+            (Role::Hook | Role::Test, _) => Restart::No,
+            // With `always` a restart of the engine would start the idle color's stopped workers.
+            (Role::Worker, Restart::Always) => Restart::UnlessStopped,
+            (_, restart) => restart,
+        };
         let healthcheck = spec.healthcheck.clone().filter(|check| check.test != Test::None);
         (spec, healthcheck)
+    }
+
+    /// Lets a test service reach its color's preview, and tells it where that is.
+    fn show_preview(&self, spec: &mut ServiceSpec) {
+        let Source { project, files, color, .. } = *self.source;
+        let network = self.names.proxy_network();
+        spec.networks.push(Attachment { network, ..Attachment::default() });
+        let preview = listeners(project, files)
+            .into_iter()
+            .map(|(listener, _)| listener)
+            .find(|listener| listener.color == Some(color) && !listener.tcp);
+        if let Some(listener) = preview {
+            let scheme = if listener.tls { "https" } else { "http" };
+            let url = format!("{scheme}://{}:{}", self.names.proxy(), listener.port);
+            spec.environment.insert("ENVCTL_PREVIEW_URL".to_owned(), url);
+        }
     }
 
     /// The engine's name of a service's first container.

@@ -32,8 +32,10 @@ pub enum Role {
     Worker,
     /// Runs to its end when its stack comes up: others wait for its success.
     Job,
-    /// Runs to its end before its color goes live.
+    /// Runs to its end at a moment of a switch or a cleanup.
     Hook,
+    /// Runs to its end when its color is tested.
+    Test,
 }
 
 impl Role {
@@ -44,6 +46,7 @@ impl Role {
             Self::Worker => Some("worker"),
             Self::Job => Some("job"),
             Self::Hook => Some("hook"),
+            Self::Test => Some("test"),
         }
     }
 }

@@ -152,7 +152,7 @@ services:
     [3]               create green/web2 (a)                a fresh stack
     [4]  ←3           start green/web2                     depends on nothing
     [5]  ←4           wait until green/web2 is healthy     migrate, worker depends on it
-    [6]               create green/migrate (a)             runs before green goes live
+    [6]               create green/migrate (a)             runs when green is switched to or goes
     [7]               create green/worker (a)              starts when green goes live
     [8]               create green/web (a)                 a fresh stack
     [9]  ←8           start green/web                      after worker

@@ -131,10 +131,8 @@ fn a_durable_service_that_the_files_do_not_have_is_said() {
         "name: shop\ndurable: { services: [mysql] }\napp: {}\n",
         "services: { web: { image: nginx } }",
     );
-    assert_eq!(
-        stage.try_app(Color::Blue, "r1").unwrap_err(),
-        ["envctl.yaml names the service `mysql`, which the app's files do not have"]
-    );
+    let error = stage.project.load_app(Color::Blue, "r1").unwrap_err().to_string();
+    assert!(error.contains("envctl.yaml:2:23 durable.services[0]: no service `mysql`"), "{error}");
 }
 
 #[test]

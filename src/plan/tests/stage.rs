@@ -163,6 +163,7 @@ impl Stage {
             to,
             observed: &world.observed,
             routing: &world.routing,
+            started: &world.started,
             tested,
             force,
             wait: WAIT,
@@ -190,6 +191,7 @@ impl Stage {
             retained: &["20261121T081500.123Z-1f2e".to_owned()].into(),
             let_go: &BTreeSet::new(),
             drain,
+            hooks: Some(WAIT),
         })
     }
 

@@ -1,11 +1,13 @@
 //! `switch` and what goes before and after it.
 
+use std::time::Duration;
+
 use insta::assert_snapshot;
 
 use super::{stage::Stage, world::World};
 use crate::{
-    model::{Color, State},
-    plan::Conflict,
+    model::{Color, Restart, State},
+    plan::{Action, Conflict, Plan},
 };
 
 fn stage() -> Stage {
@@ -124,4 +126,103 @@ fn a_color_without_a_release_is_refused_also_by_force() {
     let stage = stage();
     let refused = stage.switch_as(&World::default(), Color::Green, false, true).unwrap_err();
     assert_eq!(refused.to_string(), "green has no release");
+}
+
+fn with_all_hooks() -> Stage {
+    Stage::new(
+        "name: shop\napp: { workers: [worker] }\nhooks: { before_switch: [{ service: schema, timeout: 5m }, rows], after_switch: [notify], before_cleanup: [goodbye] }\n",
+        "services: { web: { image: a }, worker: { image: a, restart: always }, rows: { image: a, restart: always }, schema: { image: a }, notify: { image: a, profiles: [tasks] }, goodbye: { image: a } }",
+    )
+}
+
+#[test]
+fn hooks_run_in_the_order_of_the_file_before_and_after_everything_else() {
+    let stage = with_all_hooks();
+    let world = both(&stage);
+    assert_snapshot!(stage.switch(&world, Color::Green).unwrap(), @"
+    [1]          run green/schema                        hooks.before_switch
+    [2]  ←1      wait until green/schema has ended well  its failure stops the switch
+    [3]  ←2      run green/rows                          hooks.before_switch
+    [4]  ←3      wait until green/rows has ended well    its failure stops the switch
+    [5]  ←4      switch all routes from blue to green    release r2
+    [6]  ←5      stop blue/worker                        blue is no longer live
+    [7]  ←5,6    start green/worker                      green is live
+    [8]  ←7      wait until green/worker is healthy      it works from here on
+    [9]  ←5,6,8  run green/notify                        hooks.after_switch
+    [10] ←9      wait until green/notify has ended well  its failure does not switch back
+    ");
+    let limit = |container: &str| {
+        let plan = stage.switch(&world, Color::Green).unwrap();
+        plan.steps().iter().find_map(|step| match &step.action {
+            Action::Follow(wait) if wait.container == container => Some(wait.limit),
+            _ => None,
+        })
+    };
+    assert_eq!(limit("shop-devlocal-green-schema-1"), Some(Duration::from_secs(300)));
+    assert_eq!(limit("shop-devlocal-green-rows-1"), Some(super::stage::WAIT));
+}
+
+#[test]
+fn the_engine_starts_no_hook_and_no_idle_worker_on_its_own() {
+    let app = with_all_hooks().app(Color::Green, "r2");
+    let restart = |key: &str| {
+        app.services.iter().find(|service| service.key == key).unwrap().replicas[0].restart
+    };
+    assert_eq!(restart("rows"), Restart::No);
+    assert_eq!(restart("worker"), Restart::UnlessStopped);
+}
+
+#[test]
+fn the_last_hooks_run_again_on_the_way_back_and_the_first_ones_do_not() {
+    let stage = with_all_hooks();
+    let mut world = both(&stage);
+    stage.switched(&mut world, Color::Green);
+    let plan = stage.switch(&world, Color::Blue).unwrap().to_string();
+    assert!(plan.contains("run blue/notify") && !plan.contains("run blue/schema"), "{plan}");
+}
+
+#[test]
+fn a_switch_with_hooks_that_was_killed_after_any_step_is_completed_with_each_hook_run_once() {
+    let stage = with_all_hooks();
+    let before = both(&stage);
+    let whole = stage.switch(&before, Color::Green).unwrap();
+    let starts = |plan: &Plan, steps: usize| -> Vec<String> {
+        let hook = |name: &String| !name.contains("worker");
+        let done = plan.steps()[..steps].iter().filter_map(|step| match &step.action {
+            Action::Start(name) => Some(name.clone()),
+            _ => None,
+        });
+        done.filter(hook).collect()
+    };
+    for steps in 0..=whole.steps().len() {
+        let mut world = before.clone();
+        world.apply_first(&whole, steps);
+        let rest = stage.switch(&world, Color::Green).unwrap();
+        let mut ran = starts(&whole, steps);
+        ran.extend(starts(&rest, rest.steps().len()));
+        let all = ["schema", "rows", "notify"].map(|key| format!("shop-devlocal-green-{key}-1"));
+        assert_eq!(ran, all, "after {steps} steps of\n{whole}\nthe rest is\n{rest}");
+        world.apply(&rest);
+        assert!(stage.switch(&world, Color::Green).unwrap().is_empty(), "after {steps} steps");
+    }
+}
+
+#[test]
+fn the_hooks_of_a_color_that_goes_run_once_nothing_is_open_on_it() {
+    let stage = with_all_hooks();
+    let mut world = both(&stage);
+    stage.switched(&mut world, Color::Green);
+    let plan = stage.cleanup(&world, Color::Blue).unwrap().to_string();
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let first: Vec<String> = plan.lines().take(4).map(words).collect();
+    assert_snapshot!(first.join("\n"), @"
+    [1] wait until nothing is open on blue its connections end in peace
+    [2] ←1 run blue/goodbye hooks.before_cleanup
+    [3] ←2 wait until blue/goodbye has ended well its failure stops the cleanup
+    [4] ←3 take blue off the proxy blue is idle
+    ");
+    // A cleanup that was killed after the hook does not run it again.
+    world.container("shop-devlocal-blue-goodbye-1").state = State::Exited { code: 0 };
+    let plan = stage.cleanup(&world, Color::Blue).unwrap().to_string();
+    assert!(!plan.contains("run blue/goodbye"), "{plan}");
 }

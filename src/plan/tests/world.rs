@@ -18,6 +18,9 @@ pub struct World {
     pub routing: Routing,
     /// Containers with a health check.
     pub checked: Vec<String>,
+    /// When each container was last started.
+    pub started: BTreeMap<String, i64>,
+    pub clock: i64,
 }
 
 impl World {
@@ -143,6 +146,8 @@ impl World {
                 }
                 let health = self.checked.contains(name).then_some(Health::Healthy);
                 self.try_container(name)?.state = State::Running { health };
+                self.clock += 1;
+                self.started.insert(name.clone(), self.clock);
             }
             Action::Connect(name, attachment) => {
                 if !self.try_container(name)?.is_running() {
@@ -156,7 +161,7 @@ impl World {
                 self.try_container(name)?;
                 self.remove_container(name);
             }
-            Action::Await(wait) => {
+            Action::Await(wait) | Action::Follow(wait) => {
                 let completed = wait.until == Until::Completed;
                 let found = self.try_container(&wait.container)?;
                 match (&mut found.state, completed) {
@@ -220,6 +225,9 @@ impl World {
             }
             Request::Switch { to, .. } if self.routing.stacks.contains_key(to) => {
                 self.routing.live = Some(*to);
+                self.clock += 1;
+                let now = jiff::Timestamp::from_millisecond(self.clock);
+                self.routing.switched = now.ok().map(|now| now.to_string());
             }
             Request::Forget { color } if self.routing.live != Some(*color) => {
                 self.routing.stacks.remove(color);

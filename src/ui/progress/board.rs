@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     base::words,
     engine,
-    plan::{Id, Plan},
+    plan::{Action, Id, Plan},
     run::Event,
     ui::{errors, style},
 };
@@ -112,11 +112,17 @@ impl Board {
                 });
             }
             Event::Progress(plan, id, step) => {
+                let speaker = match &plan.step(*id).action {
+                    // What a one-shot service says is for everybody.
+                    Action::Follow(wait) => Some(format!("{} |", wait.service)),
+                    _ if self.verbose => Some(format!("{}:", plan.step(*id).title)),
+                    _ => None,
+                };
                 let lasting = !matches!(step, engine::Step::Bytes { .. });
-                if lasting && self.verbose && !self.quiet {
+                if let Some(speaker) = speaker.filter(|_| lasting && !self.quiet) {
                     self.head(&mut lines);
-                    let title = style::clean_line(&plan.step(*id).title);
-                    lines.push(style::dim(&format!("  {title}: {}", said(step))));
+                    let speaker = style::clean_line(&speaker);
+                    lines.push(style::dim(&format!("  {speaker} {}", said(step))));
                 }
                 if let Some(running) = self.running.iter_mut().find(|running| running.id == *id) {
                     if let engine::Step::Instruction { number, of, .. } = step {

@@ -6,7 +6,7 @@
 //! | `phase` | `title`: a part of it begins |
 //! | `planned` | `plan`, `steps`: each with `step`, `after`, `action`, `title`, `reason` |
 //! | `step-started` | `plan`, `step`, `action`, `title`, `reason` |
-//! | `step-progress` | `plan`, `step`, and `done` and `total` bytes of a pull (twice a second) or a `line` of a build |
+//! | `step-progress` | `plan`, `step`, and `done` and `total` bytes of a pull (twice a second) or a `line` of a build or of a one-shot service |
 //! | `step-done` | as `step-started`, and `ms` |
 //! | `step-failed` | as `step-done`; steps under way are let go and have no event of their own |
 //! | `note`, `warning`, `hint` | `text` |

@@ -95,6 +95,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_one_shot_service_says_is_for_everybody_but_the_quiet() {
+        for (quiet, expected) in [(false, "green/migrate | 3 tables made"), (true, "")] {
+            let (mut face, err, now) = face(quiet, false);
+            let line = Step::Line("3 tables made\n".into());
+            face.on(&Event::Progress(&testing::hook(), Id(1), line), now);
+            assert_eq!(err.text().lines().last().unwrap_or_default().trim(), expected);
+        }
+    }
+
+    #[test]
     fn quiet_has_warnings_and_failures() {
         let (mut face, err, now) = face(true, true);
         operation(&mut face, now);

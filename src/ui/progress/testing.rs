@@ -32,6 +32,19 @@ pub fn plan() -> Plan {
     plan
 }
 
+/// The wait for a hook's end.
+pub fn hook() -> Plan {
+    let mut plan = Plan::default();
+    let wait = Wait {
+        service: "green/migrate".to_owned(),
+        container: "shop-ci-green-migrate-1".to_owned(),
+        until: Until::Completed,
+        limit: Duration::from_secs(60),
+    };
+    plan.push([], Action::Follow(Box::new(wait)), "wait until green/migrate has ended well", "");
+    plan
+}
+
 /// As many waits that know nothing of each other.
 pub fn waits(n: usize) -> Plan {
     let mut plan = Plan::default();

@@ -1,0 +1,44 @@
+//! Runs a test service to its end in the color.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::Tester;
+use crate::{
+    ops::{OpsError, sources},
+    plan::{self, Test},
+    run::RunError,
+};
+
+impl Tester<'_> {
+    /// Returns what is wrong: nothing when it ended with 0.
+    pub(super) async fn run(
+        &self,
+        service: &str,
+        limit: Duration,
+    ) -> Result<Vec<String>, OpsError> {
+        let session = self.session;
+        let (_, app) = sources::app(session, self.color, self.release, &BTreeMap::new()).await?;
+        let Some(service) = app.tests.iter().find(|test| test.key == service) else {
+            return Ok(vec![format!("`{service}` is a service of the durable layer")]);
+        };
+        let (observed, images) =
+            tokio::try_join!(session.observe(), sources::images(session, [service].into_iter()))?;
+        let plan = plan::test(&Test {
+            names: &session.project.names,
+            color: self.color,
+            service,
+            observed: &observed,
+            images: &images,
+            limit,
+        })?;
+        match session.execute(&plan, Some(self.color)).await {
+            Ok(_) => Ok(vec![]),
+            // It was run and failed, or it cannot be run: either is a failed check.
+            Err(OpsError::Failed { failure, .. }) => Ok(vec![match failure.source {
+                RunError::NotHealthy(evidence) => evidence.to_string(),
+                _ => failure.to_string(),
+            }]),
+            Err(error) => Err(error),
+        }
+    }
+}
