@@ -16,6 +16,7 @@ mod e2e {
     mod refused;
     mod restarted;
     mod rollback;
+    mod scale;
     mod story;
     mod switching;
     mod unmodified;
