@@ -19,6 +19,7 @@ mod proxy;
 mod release;
 mod releases;
 mod rollback;
+mod scale;
 mod session;
 mod sources;
 mod state;
@@ -46,8 +47,12 @@ pub use init::{Draft, bare_project, draft, write_draft};
 pub use journal::Journal;
 pub use logs::{LogTarget, log_targets};
 pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};
+pub use scale::{ScaleOptions, Scaled, scale};
 pub use session::Session;
-pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};
+pub use status::{
+    ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status, Vitals,
+    status,
+};
 pub use switch::{SwitchOptions, Switched, plan_switch, switch};
 pub use test::{CheckResult, Tested, test};
 pub use tls::tls;

@@ -29,6 +29,7 @@ mod options;
 mod page;
 mod proxy_protocol;
 mod request;
+mod retire;
 mod server;
 mod snapshot;
 mod store;

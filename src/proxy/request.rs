@@ -331,8 +331,9 @@ async fn respond(
             return Err((Page::new(StatusCode::BAD_GATEWAY, words), held.active));
         };
         headers::to_client(&mut parts.headers, true);
-        let Held { lease, mut open, active, .. } = held;
+        let Held { mut lease, mut open, active, .. } = held;
         let end = open.stays(Kind::WebSocket);
+        lease.stays();
         client.place.tasks.spawn(tunnel::websocket(upgrade, lease, open, end));
         return Ok(Response::from_parts(parts, Answer::Page { text: None, _active: active }));
     }
@@ -342,7 +343,10 @@ async fn respond(
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let events = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
-    let end = events.then(|| held.open.stays(Kind::Stream).cancelled_owned());
+    let end = events.then(|| {
+        held.lease.stays();
+        held.open.stays(Kind::Stream).cancelled_owned()
+    });
     let mut held = Some(held);
     let mut incoming = Some(incoming);
     let mut end = end;

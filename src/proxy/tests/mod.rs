@@ -5,6 +5,7 @@ mod conformance;
 mod control;
 mod grpc;
 mod http;
+mod retiring;
 mod routing;
 mod seeing;
 mod stage;
