@@ -191,7 +191,7 @@ impl Active {
     pub fn sends(&mut self, headers: &HeaderMap) {
         if let Some(line) = self.seen.as_mut().and_then(|seen| seen.line.as_mut()) {
             let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-            line.id = id.unwrap_or_default().to_owned();
+            id.unwrap_or_default().clone_into(&mut line.id);
         }
     }
 
