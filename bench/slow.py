@@ -32,7 +32,7 @@ def slow(quick):
             backend, "envctl " * 28 + "end\n"), load_cpu, connections=20000))
         sides = {
             "nginx": lambda port: nginx("nginx", port, NGINX % {"port": port, "backend": backend}, proxy_cpu, connections=20000),
-            "HAProxy": lambda port: haproxy(port, backend, proxy_cpu, HAPROXY.replace("maxconn 4096", "maxconn 15000") % {"port": port, "backend": backend}),
+            "HAProxy": lambda port: haproxy(port, backend, proxy_cpu, HAPROXY.replace("maxconn 4096", "maxconn 7000") % {"port": port, "backend": backend}),
             "envctl": lambda port: ours(port, backend, proxy_cpu),
         }
         for name, start in sides.items():

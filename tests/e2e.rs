@@ -14,7 +14,9 @@ mod e2e {
     mod killed;
     mod proxy;
     mod refused;
+    mod restarted;
     mod rollback;
+    mod scale;
     mod story;
     mod switching;
     mod unmodified;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     cleanup, completions, config, credentials, deploy, doctor, durable, history, init, logs, plan,
-    proxy, rollback, status, switch, test, tls, up,
+    proxy, rollback, scale, status, switch, test, tls, up,
 };
 use crate::ui::Progress;
 
@@ -45,6 +45,7 @@ pub enum Command {
     Test(test::Args),
     Switch(switch::Args),
     Rollback(rollback::Args),
+    Scale(scale::Args),
     Status(status::Args),
     Logs(logs::Args),
     History(history::Args),
@@ -69,6 +70,7 @@ impl Command {
             | Self::Test(_)
             | Self::Switch(_)
             | Self::Rollback(_)
+            | Self::Scale(_)
             | Self::Cleanup(_) => true,
             Self::Durable(args) => args.changes(),
             _ => false,

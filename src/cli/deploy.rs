@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{args::Waits, context::Context, error::CliError, exit::Exit};
+use super::{args::Waits, context::Context, error::CliError, exit::Exit, scale};
 use crate::{
     model::Color,
     ops::{self, DeployOptions},
@@ -20,6 +20,9 @@ pub struct Args {
     /// Deploy to the live color all the same: its requests fail meanwhile
     #[arg(long)]
     force: bool,
+    /// The number of replicas of a service, in place of the files'; may be given for several
+    #[arg(long, value_parser = scale::replicas, value_name = "SERVICE=N")]
+    replicas: Vec<(String, u32)>,
     /// Remove what stands of the color again when it fails; without it, it stays for a look
     #[arg(long)]
     cleanup_on_failure: bool,
@@ -38,6 +41,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let options = DeployOptions {
         color: args.color,
         force: args.force,
+        replicas: args.replicas.iter().cloned().collect(),
         cleanup_on_failure: args.cleanup_on_failure,
     };
     if args.dry_run {

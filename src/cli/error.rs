@@ -345,6 +345,12 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         Conflict::Live { color } => {
             vec![format!("the idle one is {}: leave the color out", color.other())]
         }
+        Conflict::RunsOnce { .. } => vec![],
+        Conflict::Changed { .. } => {
+            vec![
+                "`envctl deploy --replicas SERVICE=N` starts a fresh stack with so many".to_owned(),
+            ]
+        }
         Conflict::NoRelease { color } => vec![format!("`envctl deploy {color}` brings one up")],
         Conflict::TestsFailed { color, .. } => vec![format!(
             "`envctl test {color}` shows what failed; `--force` switches all the same, and the history keeps that"

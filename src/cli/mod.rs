@@ -17,6 +17,7 @@ mod logs;
 mod plan;
 mod proxy;
 mod rollback;
+mod scale;
 mod signals;
 mod status;
 mod switch;
@@ -89,6 +90,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::Test(args) => test::run(context, args).await,
         Command::Switch(args) => switch::run(context, args).await,
         Command::Rollback(args) => rollback::run(context, args).await,
+        Command::Scale(args) => scale::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::History(args) => history::run(context, args).await,

@@ -37,11 +37,8 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let session = context.session(&engine, &project, &(), None);
     let plan = match args.of {
         Of::Deploy => {
-            ops::plan_deploy(
-                &session,
-                DeployOptions { color: args.color, ..DeployOptions::default() },
-            )
-            .await?
+            let options = DeployOptions { color: args.color, ..DeployOptions::default() };
+            ops::plan_deploy(&session, options).await?
         }
         Of::Durable => {
             let (plan, differences) = ops::plan_durable_up(&session, false).await?;

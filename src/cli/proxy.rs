@@ -56,5 +56,6 @@ fn options(shell: &Shell) -> Result<Options, CliError> {
     let mut options =
         Options::new(listeners, STATE.into(), CA.into(), Ipv4Addr::UNSPECIFIED.into());
     options.names = json(shell, "ENVCTL_CERTIFICATE_NAMES", "[]")?;
+    options.metrics = json(shell, "ENVCTL_METRICS", "null")?;
     Ok(options)
 }

@@ -1,11 +1,17 @@
 //! `envctl status`.
 
+use std::{fmt::Write as _, time::Duration};
+
 use super::{context::Context, error::CliError, exit::Exit};
 use crate::{
     base::words,
-    model::control::Draining,
-    ops::{self, Status},
+    model::{Change, Outcome, Route, control::Draining},
+    ops::{self, ColorStatus, Status, Vitals},
+    ui,
 };
+
+/// The time between two looks of `--watch`.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Show what stands, and who gets the traffic
 #[derive(Debug, clap::Args)]
@@ -13,87 +19,174 @@ pub struct Args {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
+    /// Look again every two seconds, until Ctrl-C
+    #[arg(long, short)]
+    watch: bool,
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &(), None);
-    let status = ops::status(&session).await?;
-    if args.json {
-        context.ui.json(&status);
-        return Ok(Exit::Done);
+    loop {
+        let status = ops::status(&session).await?;
+        match (args.json, args.watch) {
+            (true, _) => context.ui.json(&status),
+            (false, true) => context.ui.redraw(&text(&status)),
+            (false, false) => context.ui.data(&text(&status)),
+        }
+        if !args.watch || context.ui.closed() {
+            return Ok(Exit::Done);
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a pause between two looks, ended by Ctrl-C"
+        )]
+        tokio::time::sleep(AGAIN).await;
     }
-    show(context, &status);
-    Ok(Exit::Done)
 }
 
-fn show(context: &Context, status: &Status) {
+fn text(status: &Status) -> String {
+    let mut text = String::new();
     let live = status
         .live
         .map_or_else(|| "nothing is live".to_owned(), |color| format!("{color} is live"));
     let since = status.switched.as_ref().map(|time| format!(" since {time}")).unwrap_or_default();
-    context.ui.data(&format!("{} {}: {live}{since}\n", status.project, status.environment));
+    let _ = writeln!(text, "{} {}: {live}{since}", status.project, status.environment);
+    let routes = status.live.and_then(|live| Some(status.colors.get(&live)?.routes.as_slice()));
     for address in &status.addresses {
-        context.ui.data(&format!("  {}\n", address.url));
+        let route = routes.and_then(|all| all.iter().find(|route| route.listen == address.route));
+        let to = route.map(|route| format!("  → {}", targets(route))).unwrap_or_default();
+        let _ = writeln!(text, "  {}{to}", address.url);
     }
-    context.ui.data("\n");
-    let mut rows: Vec<[String; 4]> = vec![];
-    let version = status
-        .proxy
-        .version
-        .as_deref()
-        .map(|version| format!("envctl {version}"))
-        .unwrap_or_default();
-    rows.push(["proxy".to_owned(), String::new(), status.proxy.state.clone(), version]);
-    for service in &status.durable {
-        rows.push([
-            "durable".to_owned(),
-            service.service.clone(),
-            service.state.clone(),
-            service.image.clone(),
-        ]);
+    let others: Vec<String> = status
+        .environments
+        .iter()
+        .filter(|other| other.name != status.environment)
+        .map(|other| {
+            let all = words::count(other.containers, "container");
+            format!("{} ({} of {all} running)", other.name, other.running)
+        })
+        .collect();
+    if !others.is_empty() {
+        let _ = writeln!(text, "other environments: {}", others.join(", "));
+    }
+    text.push('\n');
+    let headers = ["LAYER", "SERVICE", "STATE", "RESTARTS", "CPU", "MEMORY", "IMAGE"];
+    text.push_str(&ui::table(&headers, &rows(status)));
+    for (color, stack) in &status.colors {
+        let word = if status.live == Some(*color) { "live" } else { "idle" };
+        let _ = writeln!(text, "\n{color} ({word}): {}", release(stack));
+        for preview in &stack.previews {
+            let _ = writeln!(text, "  {}", preview.url);
+        }
+        if let Some(left) = stack.draining.filter(|draining| !draining.is_empty()) {
+            let _ = writeln!(text, "  draining: {}", draining(&left));
+        }
+    }
+    if let Some(change) = &status.last {
+        let _ = writeln!(text, "\nlast: {}", last(change));
+    }
+    if let Some(holder) = &status.lock {
+        let _ = writeln!(
+            text,
+            "\nunder way: `{}` of {} since {}",
+            holder.what, holder.who, holder.since
+        );
+    }
+    text
+}
+
+fn rows(status: &Status) -> Vec<[String; 7]> {
+    let row = |layer: &str, service: &str, state: &str, vitals: &Vitals, image: &str| {
+        let ended = match vitals.exit_code.filter(|_| matches!(state, "stopped" | "restarting")) {
+            Some(code) if vitals.out_of_memory => format!(" ({code}, out of memory)"),
+            Some(code) => format!(" ({code})"),
+            None => String::new(),
+        };
+        let (cpu, memory) = vitals.usage.map_or_else(Default::default, |usage| {
+            let limit = usage.memory_limit.map(|limit| format!(" / {}", words::bytes(limit)));
+            let memory = words::bytes(usage.memory) + &limit.unwrap_or_default();
+            (format!("{:.1} %", usage.cpu * 100.0), memory)
+        });
+        let restarts = match vitals.restarts {
+            0 => String::new(),
+            some => some.to_string(),
+        };
+        let state = format!("{state}{ended}");
+        [layer.to_owned(), service.to_owned(), state, restarts, cpu, memory, image.to_owned()]
+    };
+    let proxy = &status.proxy;
+    let version = proxy.version.as_ref().map(|version| format!("envctl {version}"));
+    let mut rows =
+        vec![row("proxy", "", &proxy.state, &proxy.vitals, &version.unwrap_or_default())];
+    for durable in &status.durable {
+        let service = &durable.service;
+        rows.push(row(
+            "durable",
+            &service.service,
+            &service.state,
+            &durable.vitals,
+            &service.image,
+        ));
     }
     for (color, stack) in &status.colors {
         for service in &stack.services {
-            rows.push([
-                color.to_string(),
-                service.service.clone(),
-                service.state.clone(),
-                service.image.clone(),
-            ]);
+            let same = |other: &&ops::ServiceStatus| other.service == service.service;
+            let several = stack.services.iter().filter(same).count() > 1;
+            let number = service.container.rsplit('-').next().filter(|_| several);
+            let shown =
+                number.map_or(service.service.clone(), |n| format!("{}-{n}", service.service));
+            let (state, image) = (&service.state, &service.image);
+            rows.push(row(color.as_str(), &shown, state, &service.vitals, image));
         }
     }
-    context.ui.table(&["LAYER", "SERVICE", "STATE", "IMAGE"], &rows);
-    for (color, stack) in &status.colors {
-        let word = if status.live == Some(*color) { "live" } else { "idle" };
-        let tested = match stack.tested {
-            Some(true) => "tests passed",
-            Some(false) => "tests failed",
-            None => "not tested",
-        };
-        let release = stack.release.as_deref().unwrap_or("no release: a deployment did not end");
-        let revision = stack
-            .revision
-            .as_deref()
-            .map(|text| format!(", revision {}", &text[..10.min(text.len())]));
-        context.ui.data(&format!(
-            "\n{color} ({word}): {release}{}, {tested}\n",
-            revision.unwrap_or_default()
-        ));
-        for preview in &stack.previews {
-            context.ui.data(&format!("  {}\n", preview.url));
-        }
-        if let Some(left) = stack.draining.filter(|draining| !draining.is_empty()) {
-            context.ui.data(&format!("  draining: {}\n", draining(&left)));
+    rows
+}
+
+/// `20261121T091116.390Z-0fde, revision 1e8b241f00, tests passed`.
+fn release(stack: &ColorStatus) -> String {
+    let tested = match stack.tested {
+        Some(true) => "tests passed",
+        Some(false) => "tests failed",
+        None => "not tested",
+    };
+    let release = stack.release.as_deref().unwrap_or("no release: a deployment did not end");
+    let revision = stack.revision.as_ref().map(|text| {
+        let short: String = text.chars().take(10).collect();
+        format!(", revision {short}")
+    });
+    format!("{release}{}, {tested}", revision.unwrap_or_default())
+}
+
+/// `web:80`, or `/ → api:80, /hub → hub:80`.
+fn targets(route: &Route) -> String {
+    let target = |path: &crate::model::PathRule| {
+        let service = path.host.split_once('-').map_or(path.host.as_str(), |(_, key)| key);
+        format!("{service}:{}", path.port)
+    };
+    match route.paths.as_slice() {
+        [only] if only.prefix == "/" => target(only),
+        paths => {
+            let all: Vec<String> =
+                paths.iter().map(|path| format!("{} → {}", path.prefix, target(path))).collect();
+            all.join(", ")
         }
     }
-    if let Some(holder) = &status.lock {
-        context.ui.data(&format!(
-            "\nunder way: `{}` of {} since {}\n",
-            holder.what, holder.who, holder.since
-        ));
-    }
+}
+
+/// `deploy green by ann@host, 2026-11-21T09:11:28.010Z, done in 3.1 s`.
+fn last(change: &Change) -> String {
+    let color = change.color.map(|color| format!(" {color}")).unwrap_or_default();
+    let took = words::duration(Duration::from_millis(change.milliseconds));
+    let outcome = match &change.outcome {
+        Outcome::Done => format!("done in {took}"),
+        Outcome::Failed { reason } => format!("failed after {took}: {reason}"),
+        Outcome::Interrupted => format!("interrupted after {took}"),
+        Outcome::Crashed { at: Some(at) } => format!("crashed at {at}"),
+        Outcome::Crashed { at: None } => "crashed".to_owned(),
+    };
+    format!("`{}{color}` by {}, {}, {outcome}", change.command, change.who, change.time)
 }
 
 /// `2 requests, 1 websocket, 14.0 s left`.
@@ -108,9 +201,6 @@ pub fn draining(draining: &Draining) -> String {
     .filter(|(number, _)| *number > 0)
     .map(|(number, noun)| words::count(usize::try_from(number).unwrap_or(usize::MAX), noun))
     .collect();
-    parts.push(format!(
-        "{} left",
-        words::duration(std::time::Duration::from_millis(draining.left_ms))
-    ));
+    parts.push(format!("{} left", words::duration(Duration::from_millis(draining.left_ms))));
     parts.join(", ")
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     Check, Hooks,
     route::{RouteFile, routes},
-    scalar::{duration, number},
+    scalar::{duration, number, optional_number},
 };
 use crate::model::Color;
 
@@ -115,6 +115,9 @@ pub struct ProxyFile {
     pub image: Option<String>,
     /// Further names that the certificate of TLS routes is for.
     pub names: Vec<String>,
+    /// The port that answers `/metrics`, on the host's loopback address.
+    #[serde(deserialize_with = "optional_number")]
+    pub metrics: Option<u16>,
 }
 
 impl Default for ProxyFile {
@@ -125,6 +128,7 @@ impl Default for ProxyFile {
             drain: Duration::from_secs(30),
             image: None,
             names: vec![],
+            metrics: None,
         }
     }
 }

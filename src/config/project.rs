@@ -334,6 +334,9 @@ fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), Confi
             }
         }
     }
+    if let Some(other) = file.proxy.metrics.and_then(|port| seen.get(&port)) {
+        return Err(wrong(format!("proxy.metrics: its port is the {other}")));
+    }
     Ok(())
 }
 

@@ -32,6 +32,15 @@ pub enum Request {
     Tested { color: Color, release: String, result: serde_json::Value },
     /// Waits until nothing is left on a color, at most `wait_ms`. Answered by `Drained`.
     Drained { color: Color, wait_ms: u64 },
+    /// Sends nothing new to one replica of a service, which is about to be removed, and waits until its requests have
+    /// ended; what stays open by its nature is waited for no longer than the drain. Answered by `Drained`.
+    Retire {
+        /// The service's name on the proxy's network: `green-api`.
+        host: String,
+        /// The replica's own name there.
+        replica: String,
+        wait_ms: u64,
+    },
     /// Tries to connect to a port on the proxy's network. Answered by `Done` or `NotHealthy`.
     Probe { host: String, port: u16 },
     /// Keeps a record in the history. Answered by `Done`.

@@ -35,6 +35,9 @@ pub struct Stack {
     #[serde(default)]
     pub images: BTreeMap<String, String>,
     pub routes: Vec<Route>,
+    /// Numbers of replicas that were asked for by hand, in place of the files'.
+    #[serde(default)]
+    pub replicas: BTreeMap<String, u32>,
     /// Result of the last `envctl test` of this release.
     #[serde(default)]
     pub tests: Option<serde_json::Value>,
@@ -110,6 +113,7 @@ mod tests {
                     }],
                     ..Route::default()
                 }],
+                replicas: BTreeMap::new(),
                 tests: None,
             },
         );

@@ -21,12 +21,14 @@ use crate::{
     run::Event,
 };
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DeployOptions {
     /// None: the idle one.
     pub color: Option<Color>,
     /// Deploy to the live color all the same.
     pub force: bool,
+    /// Numbers of replicas in place of the files'.
+    pub replicas: BTreeMap<String, u32>,
     /// Remove what stands of the color when it fails.
     pub cleanup_on_failure: bool,
 }
@@ -46,7 +48,7 @@ pub async fn plan_deploy(session: &Session<'_>, options: DeployOptions) -> Resul
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let revision = revision(session).await;
-    Ok(prepare(session, options, &observed, &routing, revision).await?.plan)
+    Ok(prepare(session, &options, &observed, &routing, revision).await?.plan)
 }
 
 /// Brings a fresh stack up on the idle color and makes it known to the proxy. The live color is not touched.
@@ -65,7 +67,7 @@ pub(super) async fn deploy_locked(
     if switch::finish(session, &observed, &routing).await? {
         observed = session.observe().await?;
     }
-    let ready = prepare(session, options, &observed, &routing, revision).await?;
+    let ready = prepare(session, &options, &observed, &routing, revision).await?;
     ports::check(session, &ready.plan, &observed)?;
     for warning in &ready.warnings {
         session.reporter.on(Event::Warning(warning));
@@ -120,14 +122,14 @@ pub(super) struct Ready {
 
 async fn prepare(
     session: &Session<'_>,
-    options: DeployOptions,
+    options: &DeployOptions,
     observed: &Observed,
     routing: &Routing,
     revision: Option<String>,
 ) -> Result<Ready, OpsError> {
     let color = options.color.unwrap_or_else(|| Session::idle(routing));
     let release = clock::id();
-    let (files, app) = sources::app(session, color, &release).await?;
+    let (files, app) = sources::app(session, color, &release, &options.replicas).await?;
     let proxy = desired::proxy(session.project, &files);
     let previews = preview::of(session, &files, color);
     let ready = ready(session, app, &proxy, (observed, routing), revision, options.force).await?;
@@ -163,6 +165,8 @@ pub(super) async fn ready(
         drain: session.project.file.proxy.drain,
         force,
     })?;
+    let mut warnings = std::mem::take(&mut app.warnings);
+    warnings.extend(fewer_than_live(&app, routing));
     Ok(Ready {
         color: app.color,
         release: app.release.clone(),
@@ -170,10 +174,30 @@ pub(super) async fn ready(
         plan,
         images: app.services.iter().map(|s| (s.key.clone(), s.image.tag.clone())).collect(),
         previews: vec![],
-        warnings: std::mem::take(&mut app.warnings),
+        warnings,
         app,
         _folder: folder,
     })
+}
+
+/// A warning for each service that gets fewer replicas than `scale` gave the live one.
+fn fewer_than_live(app: &App, routing: &Routing) -> Vec<String> {
+    let Some((live, stack)) =
+        routing.live.and_then(|live| Some((live, routing.stacks.get(&live)?)))
+    else {
+        return vec![];
+    };
+    let given = |key: &str| app.services.iter().find(|service| service.key == key);
+    let fewer = stack.replicas.iter().filter_map(|(key, now)| {
+        let new = given(key)?.replicas.len();
+        (usize::try_from(*now).is_ok_and(|now| new < now)).then(|| {
+            format!(
+                "{live}/{key} has {now} replicas, {}/{key} gets {new}; `--replicas {key}={now}` keeps them",
+                app.color
+            )
+        })
+    });
+    fewer.collect()
 }
 
 /// The Git revision of the checkout: CI's own word, else `git`'s.

@@ -19,7 +19,11 @@ mod proxy;
 mod release;
 mod releases;
 mod rollback;
+<<<<<<< HEAD
 mod secret;
+=======
+mod scale;
+>>>>>>> main
 mod session;
 mod sources;
 mod state;
@@ -47,9 +51,16 @@ pub use init::{Draft, bare_project, draft, write_draft};
 pub use journal::Journal;
 pub use logs::{LogTarget, log_targets};
 pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};
+<<<<<<< HEAD
 pub use secret::REDACTED;
+=======
+pub use scale::{ScaleOptions, Scaled, scale};
+>>>>>>> main
 pub use session::Session;
-pub use status::{ColorStatus, ProxyStatus, ServiceStatus, Status, status};
+pub use status::{
+    ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status, Vitals,
+    status,
+};
 pub use switch::{SwitchOptions, Switched, plan_switch, switch};
 pub use test::{CheckResult, Tested, test};
 pub use tls::tls;

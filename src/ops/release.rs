@@ -70,6 +70,7 @@ impl Release {
                 paths: &hidden.app_files(color)?,
                 color,
                 release: &app.release,
+                replicas: &app.replicas,
                 builds: &builds.collect(),
                 wait,
             };

@@ -17,11 +17,12 @@ use crate::{
 
 type Builds = BTreeMap<String, (BuildSpec, String)>;
 
-/// The app's files of a color, and its stack.
+/// The app's files of a color, and its stack; `replicas` are numbers in place of the files'.
 pub async fn app(
     session: &Session<'_>,
     color: Color,
     release: &str,
+    replicas: &BTreeMap<String, u32>,
 ) -> Result<(compose::Project, App), OpsError> {
     let project = session.project;
     let files = project.load_app(color, release)?;
@@ -33,6 +34,7 @@ pub async fn app(
         paths: &paths,
         color,
         release,
+        replicas,
         builds: &builds,
         wait: session.wait,
     };

@@ -117,7 +117,7 @@ async fn up_to_date(session: &Session<'_>) -> Result<Option<Current>, OpsError> 
     else {
         return Ok(None);
     };
-    let (files, app) = sources::app(session, live, &stack.release).await?;
+    let (files, app) = sources::app(session, live, &stack.release, &stack.replicas).await?;
     let images = sources::images(session, app.services.iter()).await?;
     let proxy = plan::desired::proxy(session.project, &files);
     let proxy_runs = plan::proxy_is_current(&proxy, &observed)

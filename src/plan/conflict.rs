@@ -18,6 +18,12 @@ pub enum Conflict {
     NeedsApply { service: String },
     #[error("{color} is live")]
     Live { color: crate::model::Color },
+    #[error("{color}/{service} runs once: it has no replicas")]
+    RunsOnce { color: crate::model::Color, service: String },
+    #[error(
+        "the files of {color}/{service} changed since its release: its replicas cannot be made anew"
+    )]
+    Changed { color: crate::model::Color, service: String },
     #[error("{color} has no release")]
     NoRelease { color: crate::model::Color },
     #[error("the tests of {color} failed ({release})")]

@@ -126,6 +126,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
             .map(|service| (service.key.clone(), service.image.tag.clone()))
             .collect(),
         routes: app.routes.clone(),
+        replicas: app.replicas.clone(),
         tests: None,
     };
     let mut proxy = proxy;

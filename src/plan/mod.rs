@@ -10,6 +10,7 @@ mod hooks;
 #[expect(clippy::module_inception, reason = "the type that the module is named for")]
 mod plan;
 mod proxy;
+mod scale;
 mod stack;
 mod switch;
 mod test;
@@ -24,5 +25,6 @@ pub use durable_down::durable_down;
 pub use hooks::hooks_of;
 pub use plan::{Action, Id, ImageJob, Plan, Step, Until, Wait};
 pub use proxy::proxy_is_current;
+pub use scale::{Scale, scale};
 pub use switch::{Switch, switch};
 pub use test::{Test, test};

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 
 use super::desired::CertificateFiles;
-use crate::model::{BuildSpec, NetworkSpec, ServiceSpec, VolumeSpec, control::Request};
+use crate::model::{Attachment, BuildSpec, NetworkSpec, ServiceSpec, VolumeSpec, control::Request};
 
 /// The steps a command would do, in an order that respects their edges.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,6 +41,8 @@ pub enum Action {
     RemoveVolume(String),
     Create(Box<ServiceSpec>),
     Start(String),
+    /// Joins a running container to a network.
+    Connect(String, Box<Attachment>),
     Stop(String),
     Remove(String),
     /// Removes a container of the durable layer: its anonymous volumes stay too.
@@ -191,6 +193,7 @@ impl Action {
             Self::RemoveVolume(_) => "remove-volume",
             Self::Create(_) => "create",
             Self::Start(_) => "start",
+            Self::Connect(..) => "connect",
             Self::Stop(_) => "stop",
             Self::Remove(_) | Self::RemoveDurable(_) => "remove",
             Self::Await(_) | Self::Follow(_) => "wait",

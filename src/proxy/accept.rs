@@ -30,6 +30,7 @@ use super::{
     request,
     snapshot::Shared,
     tcp,
+    traffic::Counters,
     watched::Watched,
 };
 use crate::model::Listener;
@@ -39,6 +40,7 @@ pub(super) struct Place {
     pub shared: Arc<Shared>,
     pub listener: Listener,
     pub worker: usize,
+    pub counters: Arc<Counters>,
     /// The worker's connections.
     pub tasks: TaskTracker,
     /// `X-Forwarded-Proto` and `X-Forwarded-Port`.
@@ -59,6 +61,7 @@ impl Place {
             shared: Arc::clone(shared),
             listener: listener.clone(),
             worker,
+            counters: shared.traffic.counters(listener),
             tasks: tasks.clone(),
             proto: HeaderValue::from_static(if listener.tls { "https" } else { "http" }),
             port: HeaderValue::from(listener.port),

@@ -10,7 +10,7 @@ use std::{
 
 use http::HeaderValue;
 
-use super::accept::Place;
+use super::{accept::Place, traffic::Seen};
 
 /// One client's connection on one listener.
 pub(super) struct Client {
@@ -82,7 +82,7 @@ impl Client {
         self.active.fetch_add(1, Relaxed);
         self.head.store(false, Relaxed);
         self.begun.fetch_add(1, Relaxed);
-        Active { client: Arc::clone(self) }
+        Active { client: Arc::clone(self), seen: None }
     }
 
     /// Whether the request that was begun last could be read in two ways.
@@ -158,10 +158,13 @@ impl Client {
 /// A request without a complete answer.
 pub(super) struct Active {
     pub client: Arc<Client>,
+    /// Set where requests are counted.
+    pub seen: Option<Seen>,
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
+        self.over();
         self.client.changed.store(self.client.now(), Relaxed);
         self.client.active.fetch_sub(1, Relaxed);
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use super::{
     drain::Drain,
     health,
     load::Load,
+    retire,
     snapshot::Shared,
     store::{self, Store},
     target::Target,
@@ -68,6 +69,11 @@ impl Control {
                 self.tested(color, &release, result).await
             }
             Request::Drained { color, wait_ms } => Ok(self.drained(color, wait_ms).await),
+            Request::Retire { host, replica, wait_ms } => {
+                let drain = self.kept().routing.drain;
+                let wait = Duration::from_millis(wait_ms);
+                Ok(retire::retire(&self.shared, &host, &replica, drain, wait).await)
+            }
             Request::Probe { host, port } => Ok(self.probe(&host, port).await),
             Request::Certificates { certificates } => self.certify(&certificates),
             Request::Tls { renew } => self.tls(renew),
@@ -110,6 +116,11 @@ impl Control {
             Ok(())
         })
         .await?;
+        // Replicas may have come and gone.
+        if let Some(side) = self.shared.snapshot.load_full().side(color) {
+            let looks = side.targets().map(|target| target.look_up(&self.shared));
+            futures_util::future::join_all(looks).await;
+        }
         Ok(Answer::Done)
     }
 
@@ -186,7 +197,11 @@ impl Control {
         let mut snapshot = self.shared.snapshot.load().as_ref().clone();
         for color in Color::ALL {
             let (before, after) = (old.stacks.get(&color), routing.stacks.get(&color));
-            if before != after {
+            // The connections of a stack that is routed to as before stay.
+            let routed = |stack: Option<&Stack>| {
+                stack.map(|stack| (stack.release.clone(), stack.routes.clone()))
+            };
+            if routed(before) != routed(after) {
                 let (loads, workers) = (&self.shared.loads, self.shared.workers);
                 snapshot = snapshot.with(color, after, loads, workers);
             }
@@ -220,6 +235,7 @@ impl Control {
                 self.shared.snapshot.store(before);
                 return Err(error.to_string());
             }
+            self.shared.traffic.switches.fetch_add(1, Relaxed);
             let mut kept = self.kept();
             kept.routing = routing;
             kept.drains.remove(&to);

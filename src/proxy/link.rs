@@ -125,6 +125,11 @@ impl Lease {
         }
     }
 
+    /// Says that the request does not end by itself.
+    pub fn stays(&mut self) {
+        self.replica.stays();
+    }
+
     /// Keeps the link for the next request, if it can take one.
     pub fn give_back(&mut self, now: u64, cx: &mut Context<'_>) {
         if let Some(mut link) = self.link.take() {

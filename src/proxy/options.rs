@@ -21,6 +21,8 @@ pub struct Options {
     /// Threads that serve requests.
     pub workers: usize,
     pub limits: Limits,
+    /// The port that answers `/metrics`.
+    pub metrics: Option<u16>,
 }
 
 impl Options {
@@ -35,6 +37,7 @@ impl Options {
             trust_forwarded: false,
             workers: 2,
             limits: Limits::default(),
+            metrics: None,
         }
     }
 }

@@ -78,8 +78,9 @@ impl Page {
     }
 
     /// As text, or as HTML to who accepts that.
-    pub fn answer(self, html: bool, color: Option<Color>, active: Active) -> Response<Answer> {
+    pub fn answer(self, html: bool, color: Option<Color>, mut active: Active) -> Response<Answer> {
         let status = self.status;
+        active.answered(status);
         let text = if html {
             let words = self.words.replace('&', "&amp;").replace('<', "&lt;");
             format!(

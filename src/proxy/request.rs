@@ -30,7 +30,8 @@ pub(super) async fn handle(
     client: Arc<Client>,
     mut request: Request<Incoming>,
 ) -> Response<Answer> {
-    let active = client.begin();
+    let mut active = client.begin();
+    active.follow();
     let html = page::wants_html(request.headers());
     if client.is_ambiguous() {
         let words = "the request could be read in two ways";
@@ -54,6 +55,7 @@ pub(super) async fn handle(
         }
     };
     let color = way.color;
+    active.goes_to(color);
     if way.target.spec.limits.body.is_some_and(|most| request.body().size_hint().lower() > most) {
         return too_long().answer(html, Some(color), active);
     }
@@ -322,14 +324,16 @@ async fn respond(
     let (mut parts, incoming) = response.into_parts();
     parts.version = if client.is_http2() { Version::HTTP_2 } else { Version::HTTP_11 };
     parts.extensions.clear();
+    held.active.answered(parts.status);
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         let Some(upgrade) = upgrade else {
             let words = "the service changed the protocol unasked";
             return Err((Page::new(StatusCode::BAD_GATEWAY, words), held.active));
         };
         headers::to_client(&mut parts.headers, true);
-        let Held { lease, mut open, active, .. } = held;
+        let Held { mut lease, mut open, active, .. } = held;
         let end = open.stays(Kind::WebSocket);
+        lease.stays();
         client.place.tasks.spawn(tunnel::websocket(upgrade, lease, open, end));
         return Ok(Response::from_parts(parts, Answer::Page { text: None, _active: active }));
     }
@@ -339,7 +343,10 @@ async fn respond(
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let events = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
-    let end = events.then(|| held.open.stays(Kind::Stream).cancelled_owned());
+    let end = events.then(|| {
+        held.lease.stays();
+        held.open.stays(Kind::Stream).cancelled_owned()
+    });
     let mut held = Some(held);
     let mut incoming = Some(incoming);
     let mut end = end;

@@ -26,12 +26,13 @@ use super::{
     control::Control,
     control_io,
     error::ProxyError,
-    health,
+    health, metrics,
     options::Options,
     snapshot::{Shared, Snapshot},
     store::Store,
     target::Names,
     tls::{self, Tls},
+    traffic::Traffic,
 };
 use crate::model::{Color, Listener};
 
@@ -43,6 +44,8 @@ pub(super) struct Running {
     pub control: Arc<Control>,
     /// Where each of the options' listeners listens.
     pub addresses: Vec<SocketAddr>,
+    /// Where metrics are asked for.
+    pub metrics: Option<SocketAddr>,
     pub shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     runtime: Option<Runtime>,
@@ -54,7 +57,7 @@ pub(super) struct Running {
 /// answers to the control requests that come on standard input.
 pub fn serve(options: &Options) -> Result<(), ProxyError> {
     let running = start(options, Names::System)?;
-    for address in &running.addresses {
+    for address in running.addresses.iter().chain(&running.metrics) {
         tracing::info!(%address, "listening");
     }
     let Some(runtime) = &running.runtime else { return Ok(()) };
@@ -104,6 +107,7 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
         stopping: CancellationToken::new(),
         stopped: AtomicBool::new(false),
         clock: Clock::new(),
+        traffic: Traffic::default(),
         ids: AtomicU64::new(getrandom::u64().unwrap_or_default()),
     });
 
@@ -147,10 +151,21 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
         runtime.spawn(tls::keep(tls));
     }
     runtime.spawn(health::watch(Arc::clone(&shared)));
+    let metrics = options.metrics.map(|port| {
+        let address = SocketAddr::new(options.bind, port);
+        let _inside = runtime.enter();
+        let listen = |source| ProxyError::Listen { address, source };
+        let socket = listen_once(address).map_err(listen)?;
+        let at = socket.local_addr().map_err(listen)?;
+        shared.traffic.count();
+        runtime.spawn(metrics::serve(socket, Arc::clone(&shared)));
+        Ok::<_, ProxyError>(at)
+    });
+    let metrics = metrics.transpose()?;
     control_io::socket(&control, runtime.handle(), &options.state)?;
 
     let mut running =
-        Running { control, addresses, shared, workers: vec![], runtime: Some(runtime) };
+        Running { control, addresses, metrics, shared, workers: vec![], runtime: Some(runtime) };
     for (worker, listeners) in opened.into_iter().enumerate() {
         let shared = Arc::clone(&running.shared);
         let runtime = Builder::new_current_thread()
@@ -181,6 +196,14 @@ fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     socket.set_keepalive(true)?;
     socket.bind(address)?;
     socket.listen(1024)?.into_std()
+}
+
+/// Opens a port that one task serves.
+fn listen_once(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(16)
 }
 
 /// One worker: serves its listeners until the proxy stops, then what is still open for a while.

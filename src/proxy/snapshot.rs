@@ -15,6 +15,7 @@ use super::{
     load::{Kind, Load, Open},
     options::Limits,
     target::{Names, Spec, Target},
+    traffic::Traffic,
 };
 use crate::model::{Color, Listener, Routing, Stack};
 
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     /// Set just before `stopping` is cancelled: what every request can look at without a lock.
     pub stopped: AtomicBool,
     pub clock: Clock,
+    pub traffic: Traffic,
     /// Makes request ids: never the same twice, and not the same after a restart.
     pub ids: AtomicU64,
 }

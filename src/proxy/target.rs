@@ -6,7 +6,10 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::{Duration, Instant},
 };
@@ -62,6 +65,8 @@ pub(super) struct Target {
     workers: usize,
     known: Mutex<Known>,
     turn: AtomicUsize,
+    /// Connections that were not accepted.
+    pub failures: AtomicU64,
     /// When the replicas were asked for their health last.
     asked: Mutex<Option<Instant>>,
     /// Held while the name is looked up, so that many who wait for the same cost one look.
@@ -83,7 +88,11 @@ pub(super) struct Replica {
     pub address: SocketAddr,
     /// Requests and connections on it now.
     open: AtomicU32,
+    /// Those of them that do not end by themselves.
+    staying: AtomicU32,
     ejected: Mutex<Option<Instant>>,
+    /// It is about to be removed, unless that is long past.
+    retired: Mutex<Option<Instant>>,
     /// Failed health checks in a row, and whether they were enough.
     failures: AtomicU32,
     sick: AtomicBool,
@@ -111,7 +120,7 @@ pub(super) enum Unreachable {
 }
 
 impl Names {
-    async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    pub async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let mut found: Vec<SocketAddr> = match self {
             Self::System => tokio::net::lookup_host((host, port)).await?.collect(),
             #[cfg(test)]
@@ -141,6 +150,7 @@ impl Target {
             workers,
             known: Mutex::default(),
             turn: AtomicUsize::default(),
+            failures: AtomicU64::default(),
             asked: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
         }
@@ -248,6 +258,7 @@ impl Target {
                 Ok(Err(source)) => error = Some(Unreachable::Refused { address, source }),
                 Err(_) => error = Some(Unreachable::TimedOut { address }),
             }
+            self.failures.fetch_add(1, Relaxed);
             replica.eject(Some(Instant::now() + limits.eject_time));
             failed.push(address);
         }
@@ -271,7 +282,9 @@ impl Target {
         let in_turn = (0..replicas.len()).map(|n| &replicas[(n + turn) % replicas.len()]);
         in_turn
             .filter(|replica| !but.contains(&replica.address))
-            .min_by_key(|replica| (replica.is_out(), replica.open.load(Relaxed)))
+            .min_by_key(|replica| {
+                (replica.is_retired(), replica.is_out(), replica.open.load(Relaxed))
+            })
             .map(|replica| Connected::new(Arc::clone(replica)))
     }
 
@@ -310,6 +323,23 @@ impl Target {
         Ok(known.replicas.iter().map(|replica| replica.address).collect())
     }
 
+    pub fn host(&self) -> &str {
+        &self.spec.host
+    }
+
+    /// Sends nothing new to these addresses (their ports aside) while there are others; returns those that were known.
+    pub fn retire(&self, addresses: &[SocketAddr], until: Instant) -> Vec<Arc<Replica>> {
+        let known = self.known();
+        let theirs = |replica: &&Arc<Replica>| {
+            addresses.iter().any(|address| address.ip() == replica.address.ip())
+        };
+        let retired: Vec<_> = known.replicas.iter().filter(theirs).cloned().collect();
+        for replica in &retired {
+            *replica.retired.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        }
+        retired
+    }
+
     /// When the replicas are to be asked next; `None`, and from now on later, when that is now.
     pub fn due(&self, interval: Duration) -> Option<Instant> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -339,12 +369,23 @@ impl Target {
 
 /// Counts on a replica until it is dropped.
 #[derive(Debug)]
-pub(super) struct Connected(Arc<Replica>);
+pub(super) struct Connected {
+    replica: Arc<Replica>,
+    stays: bool,
+}
 
 impl Connected {
     fn new(replica: Arc<Replica>) -> Self {
-        replica.open.fetch_add(1, Relaxed);
-        Self(replica)
+        replica.open.fetch_add(1, SeqCst);
+        Self { replica, stays: false }
+    }
+
+    /// Says that this one does not end by itself.
+    pub fn stays(&mut self) {
+        if !self.stays {
+            self.stays = true;
+            self.replica.staying.fetch_add(1, SeqCst);
+        }
     }
 }
 
@@ -352,13 +393,16 @@ impl std::ops::Deref for Connected {
     type Target = Replica;
 
     fn deref(&self) -> &Replica {
-        &self.0
+        &self.replica
     }
 }
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        self.replica.open.fetch_sub(1, SeqCst);
+        if self.stays {
+            self.replica.staying.fetch_sub(1, SeqCst);
+        }
     }
 }
 
@@ -367,7 +411,9 @@ impl Replica {
         Self {
             address,
             open: AtomicU32::default(),
+            staying: AtomicU32::default(),
             ejected: Mutex::default(),
+            retired: Mutex::default(),
             failures: AtomicU32::default(),
             sick: AtomicBool::default(),
             idle: (0..workers).map(|_| Mutex::default()).collect(),
@@ -401,6 +447,20 @@ impl Replica {
         *self.ejected.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
+    /// What ends by itself.
+    pub fn requests(&self) -> u32 {
+        self.open.load(SeqCst).saturating_sub(self.staying())
+    }
+
+    pub fn staying(&self) -> u32 {
+        self.staying.load(SeqCst)
+    }
+
+    fn is_retired(&self) -> bool {
+        let until = *self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
     fn multiplexed(&self, worker: usize) -> MutexGuard<'_, Option<Multiplexed>> {
         self.multiplexed[worker].lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -416,7 +476,7 @@ impl Replica {
     }
 
     /// Whether it gets no requests while there are others.
-    fn is_out(&self) -> bool {
+    pub fn is_out(&self) -> bool {
         if self.sick.load(Relaxed) {
             return true;
         }

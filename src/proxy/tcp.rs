@@ -18,12 +18,13 @@ pub(super) async fn serve<C: AsyncRead + AsyncWrite + Unpin>(
     let shared = &place.shared;
     let way = shared.way(&place.listener, "/", &HeaderMap::new(), Kind::Tcp);
     let Ok(mut way) = way else { return };
-    let Ok((mut stream, _replica)) = way.target.connect(shared).await else { return };
+    let Ok((mut stream, mut replica)) = way.target.connect(shared).await else { return };
     if way.target.spec.proxy_protocol
         && stream.write_all(&proxy_protocol::header(ends.0, ends.1)).await.is_err()
     {
         return;
     }
     let end = way.open.stays(Kind::Tcp);
+    replica.stays();
     tunnel::join(client, stream, Bytes::new(), end).await;
 }

@@ -149,6 +149,7 @@ impl Executor<'_> {
                 RunError::Service { service: service_of(plan, &spec.name), done: "created", source }
             })?,
             Action::Start(name) => self.start(plan, name).await?,
+            Action::Connect(name, attachment) => engine.connect(name, attachment).await?,
             Action::Stop(name) => engine.stop(name, None).await?,
             Action::Remove(name) => engine.remove(name).await?,
             Action::RemoveDurable(name) => engine.remove_keeping_volumes(name).await?,

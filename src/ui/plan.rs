@@ -25,7 +25,8 @@ fn paint(line: &str, step: &Step) -> String {
         | Action::CreateNetwork(_)
         | Action::CreateVolume(_)
         | Action::Create(_)
-        | Action::Start(_) => style::good(&step.title),
+        | Action::Start(_)
+        | Action::Connect(..) => style::good(&step.title),
         Action::RemoveImage(_)
         | Action::RemoveNetwork(_)
         | Action::RemoveVolume(_)

@@ -99,6 +99,18 @@ impl Ui {
         }
     }
 
+    /// Writes text in place of what stood on the screen; where stdout is no terminal, after what was written, with a line
+    /// between. What the screen has no room for is cut.
+    pub fn redraw(&self, text: &str) {
+        if !self.options.color_on_stdout() {
+            self.out.write(&format!("{text}\n"));
+            return;
+        }
+        let rows =
+            console::Term::stdout().size_checked().map_or(usize::MAX, |(rows, _)| rows.into());
+        self.out.write(&on_screen(text, rows));
+    }
+
     /// Writes a value to stdout as JSON.
     pub fn json(&self, value: &impl Serialize) {
         let text = serde_json::to_string_pretty(value).expect("own types have text keys");
@@ -181,6 +193,14 @@ impl Ui {
             self.talk.write(&text());
         }
     }
+}
+
+/// The text from the first line of a screen on, each line to its end, and nothing below: nothing flickers.
+fn on_screen(text: &str, rows: usize) -> String {
+    // The cursor ends on a line of its own.
+    let lines = text.lines().take(rows.saturating_sub(1).max(1));
+    let drawn: Vec<String> = lines.map(|line| format!("{line}\u{1b}[K\n")).collect();
+    format!("\u{1b}[H{}\u{1b}[J", drawn.concat())
 }
 
 #[cfg(test)]
@@ -270,6 +290,15 @@ mod tests {
             .map(|event| event["event"].as_str().unwrap().to_owned())
             .collect();
         assert_eq!(events, ["note", "warning", "error", "hint"]);
+    }
+
+    #[test]
+    fn what_is_watched_is_drawn_in_place_on_a_terminal_and_written_on_elsewhere() {
+        assert_eq!(on_screen("a\nb\nc\n", 3), "\u{1b}[Ha\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
+        let (ui, out, _) = ui(Options::default());
+        ui.redraw("a\n");
+        ui.redraw("b\n");
+        assert_eq!(out.text(), "a\n\nb\n\n");
     }
 
     #[test]

@@ -87,7 +87,11 @@ impl Summary {
                 Action::Start(_) => self.count("container", "started"),
                 Action::Stop(_) => self.count("container", "stopped"),
                 Action::Remove(_) | Action::RemoveDurable(_) => self.count("container", "removed"),
-                Action::Await(_) | Action::Follow(_) | Action::Tell(_) | Action::Certify(_) => {}
+                Action::Connect(..)
+                | Action::Await(_)
+                | Action::Follow(_)
+                | Action::Tell(_)
+                | Action::Certify(_) => {}
             }
         }
         self

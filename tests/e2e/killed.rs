@@ -9,7 +9,7 @@ use crate::support::{
     wait,
 };
 
-const KILLS: u64 = 20;
+const KILLS: u64 = 30;
 /// Sets the seed, to see a failure again.
 const SEED: &str = "ENVCTL_TEST_SEED";
 

@@ -37,6 +37,7 @@ sub serve {
 sub answer {
     my $path = shift;
     return ('200 OK', $mark) if $path eq '/mark';
+    if ($path =~ m{^/slow\?ms=(\d+)$}) { select undef, undef, undef, $1 / 1000 }
     return ('200 OK', $ENV{$1} // '') if $path =~ m{^/env/(\w+)$};
     # The first bytes that a TCP service says: /greeting/HOST/PORT.
     if ($path =~ m{^/greeting/([\w.-]+)/(\d+)$}) {

@@ -83,6 +83,10 @@ pub(super) fn explain(
         Error::DockerStreamError { error } => classify(0, error, asked),
         Error::RequestTimeoutError => EngineError::TimedOut { what: asked.to_string(), limit },
         Error::IOError { err } => io_error(err, asked, address),
+        other if broken(other) => EngineError::Unreachable {
+            address: address.to_string(),
+            reason: format!("the connection broke: {asked}"),
+        },
         other => {
             let mut reason = other.to_string();
             let mut cause = other.source();
@@ -105,8 +109,28 @@ fn io_error(error: &io::Error, asked: Asked<'_>, address: &Address) -> EngineErr
             EngineError::Denied { address }
         }
         Some(NotConnected(reason)) => EngineError::Unreachable { address, reason: reason.clone() },
+        None if broken(error) => {
+            EngineError::Unreachable { address, reason: format!("the connection broke: {asked}") }
+        }
         None => EngineError::Io { intention: asked.to_string(), reason: error.to_string() },
     }
+}
+
+/// Whether the connection ended in the middle of a call: the engine went away.
+fn broken(error: &(dyn std::error::Error + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let kinds = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let system = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if system.is_some_and(|kind| kinds.contains(&kind))
+            || error.downcast_ref().is_some_and(hyper::Error::is_incomplete_message)
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The refusal that a status and a text mean.
@@ -277,6 +301,17 @@ mod tests {
         ];
         for (status, message, asked, text) in cases {
             assert_eq!(classify(status, message, asked).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_engine_that_goes_away_during_a_call_is_absent() {
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe] {
+            let error = bollard::errors::Error::IOError { err: kind.into() };
+            assert_eq!(
+                explain(&error, START, &Address::default(), Duration::ZERO).to_string(),
+                "no engine answers at `unix:///var/run/docker.sock`: the connection broke: start container `web`"
+            );
         }
     }
 

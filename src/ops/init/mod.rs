@@ -253,6 +253,7 @@ fn refused(
         paths,
         color: Color::Blue,
         release: "",
+        replicas: &BTreeMap::new(),
         builds: &builds,
         wait,
     };

@@ -1,6 +1,6 @@
 //! Runs a test service to its end in the color.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::Tester;
 use crate::{
@@ -17,7 +17,7 @@ impl Tester<'_> {
         limit: Duration,
     ) -> Result<Vec<String>, OpsError> {
         let session = self.session;
-        let (_, app) = sources::app(session, self.color, self.release).await?;
+        let (_, app) = sources::app(session, self.color, self.release, &BTreeMap::new()).await?;
         let Some(service) = app.tests.iter().find(|test| test.key == service) else {
             return Ok(vec![format!("`{service}` is a service of the durable layer")]);
         };

@@ -66,7 +66,10 @@ async fn a_change_that_was_written_down_before_the_process_died_is_not_written_t
 
 #[tokio::test(start_paused = true)]
 async fn a_quick_change_writes_no_journal() {
-    let stage = Stage::new();
+    let stage = Stage::of(
+        "name: shop\napp: {}\n",
+        "services: { web: { image: nginx, ports: [\"8000:80\"] } }",
+    );
     stage.up().await.unwrap();
     stage.deploy().await.unwrap();
     stage.engine.forget_calls();

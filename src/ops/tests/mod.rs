@@ -10,6 +10,8 @@ mod hooks;
 mod lock;
 mod proxy;
 mod rollback;
+mod scale;
 mod stage;
+mod status;
 mod traffic;
 mod undo;

@@ -72,7 +72,9 @@ fn answer(engine: &Memory, request: Request) -> Answer {
             }
             _ => refused("another release"),
         },
-        Request::Drained { .. } => Answer::Drained { left: Draining::default() },
+        Request::Drained { .. } | Request::Retire { .. } => {
+            Answer::Drained { left: Draining::default() }
+        }
         Request::Probe { .. } | Request::Certificates { .. } => Answer::Done,
         Request::Tls { .. } => refused("no listener has TLS"),
         Request::Record(Record { name, value }) => {

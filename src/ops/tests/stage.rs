@@ -110,6 +110,11 @@ impl Stage {
         fs::write(self.folder.path().join("compose.yaml"), app).unwrap();
     }
 
+    /// The same project with another database, on the same engine.
+    pub fn with_db(&mut self, db: &str) {
+        fs::write(self.folder.path().join("db.yaml"), db).unwrap();
+    }
+
     /// Writes a file of the project.
     pub fn file(&self, name: &str, text: &str) {
         let path = self.folder.path().join(name);
@@ -143,6 +148,13 @@ impl Stage {
 
     pub async fn switch(&self, color: Option<Color>) -> Result<ops::Switched, OpsError> {
         ops::switch(&self.session(), ops::SwitchOptions { color, force: false }).await
+    }
+
+    /// Of the live color.
+    pub async fn scale(&self, service: &str, replicas: u32) -> Result<ops::Scaled, OpsError> {
+        let service = service.to_owned();
+        let options = ops::ScaleOptions { service, replicas, color: None };
+        ops::scale(&self.session(), &options).await
     }
 
     pub async fn history(&self) -> Vec<Change> {

@@ -229,7 +229,7 @@ async fn status_tells_what_stands_and_changes_nothing() {
     assert_eq!(status.proxy.version.as_deref(), Some("1.2.3"));
     assert_eq!(status.colors[&Color::Green].services.len(), 4);
     assert_eq!(status.colors[&Color::Blue].tested, Some(true));
-    assert_eq!(status.durable[0].service, "db");
+    assert_eq!(status.durable[0].service.service, "db");
     assert_eq!(status.lock, None);
     assert_eq!(status.addresses.len(), 1);
 }

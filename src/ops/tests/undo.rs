@@ -7,7 +7,12 @@ use crate::{
     ops::{self, DeployOptions, OpsError, UpOptions},
 };
 
-const UNDO: DeployOptions = DeployOptions { color: None, force: false, cleanup_on_failure: true };
+const UNDO: DeployOptions = DeployOptions {
+    color: None,
+    force: false,
+    replicas: std::collections::BTreeMap::new(),
+    cleanup_on_failure: true,
+};
 
 /// A stage whose blue is live, and where green's cache never gets healthy.
 async fn failing() -> Stage {

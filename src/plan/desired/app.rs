@@ -39,6 +39,9 @@ pub struct App {
     /// What checks run in the color: made anew for each test, and no part of the release.
     pub tests: Vec<Service>,
     pub routes: Vec<Route>,
+    /// Numbers of replicas in place of the files'.
+    #[serde(default)]
+    pub replicas: BTreeMap<String, u32>,
     #[serde(skip)]
     pub warnings: Vec<String>,
 }
@@ -57,6 +60,8 @@ pub struct Source<'a> {
     pub paths: &'a [PathBuf],
     pub color: Color,
     pub release: &'a str,
+    /// Numbers of replicas in place of the files'.
+    pub replicas: &'a BTreeMap<String, u32>,
     /// What is built, and the hash of what it is built from, by service.
     pub builds: &'a BTreeMap<String, (BuildSpec, String)>,
     /// The longest that a service may take to get ready.
@@ -69,6 +74,12 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
     let (names, durable) = (&project.names, &project.file.durable.services);
     let mut problems = vec![];
     let mut warnings: Vec<String> = files.warnings.iter().map(ToString::to_string).collect();
+    for key in source.replicas.keys().filter(|key| !files.services.contains_key(*key)) {
+        let near = crate::base::words::nearest(key, files.services.keys().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let reason = format!("replicas of `{key}`, which the app does not have{hint}");
+        problems.push(files.problem(&["services"], reason));
+    }
     let routes = routes(project, files, color, &mut problems);
     let offset = project.environment.port_offset;
     let http = routes.iter().filter(|route| !route.tcp);
@@ -108,7 +119,8 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         }
         let image = image::job(names, key, files, source.builds);
         template.image.clone_from(&image.tag);
-        let replicas = (1..=own.replicas()).map(|number| {
+        let count = source.replicas.get(key).copied().unwrap_or_else(|| own.replicas());
+        let replicas = (1..=count).map(|number| {
             let mut spec = template.clone();
             spec.name = names.container(color, key, number);
             service::compose_labels(
@@ -150,6 +162,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         services,
         tests,
         routes,
+        replicas: source.replicas.clone(),
         warnings,
     })
 }

@@ -139,6 +139,17 @@ pub fn proxy(project: &config::Project, files: &compose::Project) -> Proxy {
         resources: Resources { memory: Some(MEMORY), ..Resources::default() },
         ..ServiceSpec::default()
     };
+    // Only where it is wanted: another container would take the place of one that serves.
+    if let Some(port) = project.file.proxy.metrics {
+        let port = port.saturating_add(project.environment.port_offset);
+        spec.environment.insert("ENVCTL_METRICS".to_owned(), port.to_string());
+        spec.ports.push(Publish {
+            host_ip: "127.0.0.1".to_owned(),
+            host_port: Some(port),
+            container_port: port,
+            protocol: "tcp".to_owned(),
+        });
+    }
     for (label, value) in [
         (labels::compose::PROJECT, names.compose_project("proxy")),
         (labels::compose::SERVICE, "proxy".to_owned()),

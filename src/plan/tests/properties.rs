@@ -152,6 +152,7 @@ fn routing() -> impl Strategy<Value = Routing> {
                 created: "2026-11-21T08:00:00Z".to_owned(),
                 images: BTreeMap::new(),
                 routes: Vec::<Route>::new(),
+                replicas: BTreeMap::new(),
                 tests: tests.map(|passed| serde_json::json!({ "passed": passed })),
             })
         })

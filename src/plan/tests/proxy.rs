@@ -122,6 +122,28 @@ fn published_ports_are_routes_with_a_preview_for_each_color_and_never_a_containe
 }
 
 #[test]
+fn metrics_are_published_on_loopback_and_only_where_they_are_wanted() {
+    let stage = |proxy: &str| {
+        let project = format!(
+            "name: shop\napp: {{}}\nenvironments: {{ ci: {{ port_offset: 100 }} }}\n{proxy}"
+        );
+        Stage::with(
+            &project,
+            &[("compose.yaml", r#"services: { web: { image: nginx, ports: ["8000:80"] } }"#)],
+        )
+        .proxy()
+        .spec
+        .clone()
+    };
+    let (with, without) = (stage("proxy: { metrics: 9100 }\n"), stage(""));
+    let publish = with.ports.last().unwrap();
+    assert_eq!((publish.host_ip.as_str(), publish.host_port), ("127.0.0.1", Some(9200)));
+    assert_eq!(with.environment["ENVCTL_METRICS"], "9200");
+    assert!(!without.environment.contains_key("ENVCTL_METRICS"));
+    assert_eq!(without.ports.len() + 1, with.ports.len());
+}
+
+#[test]
 fn published_ports_whose_previews_meet_are_said_with_the_way_out() {
     let problems = |compose: &str, preview: &str| {
         Stage::new(&format!("name: shop\napp: {{}}\nproxy: {{ preview: {preview} }}\n"), compose)

@@ -149,6 +149,13 @@ impl World {
                 self.clock += 1;
                 self.started.insert(name.clone(), self.clock);
             }
+            Action::Connect(name, attachment) => {
+                if !self.try_container(name)?.is_running() {
+                    return Err("it does not run".to_owned());
+                }
+                let networks = &mut self.try_container(name)?.networks;
+                networks.push(attachment.network.clone());
+            }
             Action::Stop(name) => self.try_container(name)?.state = State::Exited { code: 0 },
             Action::Remove(name) | Action::RemoveDurable(name) => {
                 self.try_container(name)?;

@@ -166,6 +166,7 @@ pub fn stack(routes: Vec<Route>) -> Stack {
         created: "2026-11-21T08:00:00Z".into(),
         images: std::collections::BTreeMap::new(),
         routes,
+        replicas: std::collections::BTreeMap::new(),
         tests: None,
     }
 }

@@ -128,6 +128,7 @@ fn stack() -> Stack {
         created: String::new(),
         images: std::collections::BTreeMap::new(),
         routes: vec![],
+        replicas: std::collections::BTreeMap::new(),
         tests: None,
     }
 }

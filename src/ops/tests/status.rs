@@ -1,0 +1,58 @@
+//! `status`.
+
+use super::stage::Stage;
+use crate::{
+    model::{Color, Outcome},
+    ops,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_died_is_seen_beside_those_that_serve() {
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    stage.scale("web", 2).await.unwrap();
+    stage.engine.end("shop-devlocal-blue-web-2", 137);
+    let status = ops::status(&stage.session()).await.unwrap();
+    let webs: Vec<_> = status.colors[&Color::Blue]
+        .services
+        .iter()
+        .filter(|service| service.service == "web")
+        .map(|service| (service.state.as_str(), service.vitals.exit_code))
+        .collect();
+    assert_eq!(webs, [("running", None), ("stopped", Some(137))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_stands_is_in_it() {
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    let status = ops::status(&stage.session()).await.unwrap();
+    assert_eq!(status.live, Some(Color::Blue));
+    let environments: Vec<_> = status
+        .environments
+        .iter()
+        .map(|it| (it.name.as_str(), it.containers, it.running))
+        .collect();
+    // The proxy, the database, and of the app all but the hook, which has ended.
+    assert_eq!(environments, [("devlocal", 6, 5)]);
+    assert!(status.proxy.vitals.usage.is_some());
+    assert!(status.durable[0].vitals.usage.unwrap().memory > 0);
+    let route = &status.colors[&Color::Blue].routes[0];
+    assert_eq!((route.listen, route.paths[0].host.as_str()), (8000, "blue-web"));
+    let last = status.last.unwrap();
+    assert_eq!((last.command.as_str(), last.outcome), ("switch", Outcome::Done));
+    assert!(status.lock.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_asks_a_stopped_proxys_state_and_changes_nothing() {
+    use crate::engine::Engine as _;
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    stage.engine.stop("shop-devlocal-proxy", None).await.unwrap();
+    stage.engine.forget_calls();
+    let status = ops::status(&stage.session()).await.unwrap();
+    assert_eq!((status.live, status.proxy.state.as_str()), (Some(Color::Blue), "stopped"));
+    assert_eq!(status.last.unwrap().command, "switch");
+    assert_eq!(stage.engine.changes(), Vec::<String>::new());
+}

@@ -1,0 +1,84 @@
+//! What the proxy tells of its traffic.
+
+use super::{
+    backend::Backend,
+    stage::{Stage, WEB, get, listeners, route, stack},
+};
+use crate::model::Color::{Blue, Green};
+
+async fn metrics(stage: &Stage) -> String {
+    get(stage.running.metrics.unwrap(), "/metrics").await.text
+}
+
+fn value(metrics: &str, series: &str) -> Option<u64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map(|number| number.parse().unwrap())
+}
+
+#[tokio::test]
+async fn metrics_count_requests_by_route_color_and_class() {
+    let stage = Stage::with(listeners(), |options| options.metrics = Some(0), &[]);
+    let (blue, green) = (Backend::start("blue").await, Backend::start("green").await);
+    get(stage.live(), "/").await;
+    stage.put(Blue, blue.address).await;
+    stage.put(Green, green.address).await;
+    stage.switch(Blue).await;
+    for path in ["/", "/empty", "/early"] {
+        get(stage.live(), path).await;
+    }
+    stage.switch(Green).await;
+    get(stage.live(), "/").await;
+    get(stage.preview(Blue), "/").await;
+    let all = metrics(&stage).await;
+    let count = |preview: bool, color: &str, code: &str| {
+        let labels = format!("route=\"{WEB}\",preview=\"{preview}\",color=\"{color}\"");
+        value(&all, &format!("envctl_requests_total{{{labels},code=\"{code}\"}}"))
+    };
+    assert_eq!(count(false, "", "5xx"), Some(1), "nothing was live:\n{all}");
+    assert_eq!(count(false, "blue", "2xx"), Some(2));
+    assert_eq!(count(false, "blue", "4xx"), Some(1));
+    assert_eq!(count(false, "green", "2xx"), Some(1));
+    assert_eq!(count(true, "blue", "2xx"), Some(1));
+    assert_eq!(value(&all, "envctl_switches_total"), Some(2));
+    assert_eq!(value(&all, "envctl_live{color=\"green\"}"), Some(1));
+    let labels = format!("route=\"{WEB}\",preview=\"false\",color=\"blue\"");
+    assert_eq!(value(&all, &format!("envctl_response_seconds_count{{{labels}}}")), Some(3));
+    let bucket = format!("envctl_response_seconds_bucket{{{labels},le=\"+Inf\"}}");
+    assert_eq!(value(&all, &bucket), Some(3));
+    let healthy =
+        format!("envctl_upstream_healthy{{service=\"{0}\",address=\"{0}\"}}", green.address);
+    assert_eq!(value(&all, &healthy), Some(1));
+    assert_eq!(get(stage.running.metrics.unwrap(), "/").await.status, 404);
+}
+
+#[tokio::test]
+async fn metrics_name_a_service_that_accepts_nothing() {
+    let stage = Stage::with(listeners(), |options| options.metrics = Some(0), &[]);
+    let gone = Backend::start("gone").await.address;
+    stage.put_stack(Blue, stack(vec![route(WEB, &[("/", gone)])]), std::time::Duration::ZERO).await;
+    assert_eq!(get(stage.preview(Blue), "/").await.status, 502);
+    let all = metrics(&stage).await;
+    let failures = format!("envctl_upstream_failures_total{{service=\"{gone}\"}}");
+    assert!(value(&all, &failures) > Some(0), "{all}");
+    let healthy = format!("envctl_upstream_healthy{{service=\"{gone}\",address=\"{gone}\"}}");
+    assert_eq!(value(&all, &healthy), Some(0));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_answer_is_counted_as_such() {
+    use tokio::io::AsyncWriteExt as _;
+    let stage = Stage::with(listeners(), |options| options.metrics = Some(0), &[]);
+    let blue = Backend::start("blue").await;
+    stage.put(Blue, blue.address).await;
+    stage.switch(Blue).await;
+    let mut client = tokio::net::TcpStream::connect(stage.live()).await.unwrap();
+    client.write_all(b"GET /slow?60000 HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let requests = std::sync::Arc::clone(&blue.requests);
+    super::stage::eventually(async || requests.load(std::sync::atomic::Ordering::SeqCst) == 1)
+        .await;
+    drop(client);
+    let series = format!(
+        "envctl_requests_total{{route=\"{WEB}\",preview=\"false\",color=\"blue\",code=\"499\"}}"
+    );
+    super::stage::eventually(async || value(&metrics(&stage).await, &series) == Some(1)).await;
+}

@@ -1,0 +1,164 @@
+//! What the proxy counts of its requests. Each worker counts for itself, without locks, and who asks adds up.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+
+use super::client::Active;
+use crate::model::{Color, Listener};
+
+/// Upper bounds of the latency histogram, in milliseconds; what takes longer comes after the last.
+pub(super) const BOUNDS: [u32; 20] = [
+    1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 500, 800, 1000, 2000, 5000, 10_000,
+    30_000,
+];
+
+/// How requests end, as the metrics name it. The last: the client left before there was an answer.
+pub(super) const CODES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "499"];
+
+/// All counters of the proxy.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    counting: AtomicBool,
+    places: Mutex<Vec<(Listener, Arc<Counters>)>>,
+    pub switches: AtomicU64,
+}
+
+/// The counters of one listener on one worker, which alone writes them.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    /// Requests that found no color first, then those of each color.
+    sides: [Side; 3],
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    codes: [AtomicU64; CODES.len()],
+    times: [AtomicU64; BOUNDS.len() + 1],
+    microseconds: AtomicU64,
+}
+
+/// The sum of some counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub codes: [u64; CODES.len()],
+    /// By bucket, not cumulative.
+    pub times: [u64; BOUNDS.len() + 1],
+    pub microseconds: u64,
+}
+
+/// What is noted of a request while it runs.
+#[derive(Debug)]
+pub(super) struct Seen {
+    began: Instant,
+    color: Option<Color>,
+    answered: bool,
+}
+
+impl Traffic {
+    /// Counts from now on, if it did not before.
+    pub fn count(&self) {
+        self.counting.store(true, Relaxed);
+    }
+
+    /// The counters of a listener for a worker that begins.
+    pub fn counters(&self, listener: &Listener) -> Arc<Counters> {
+        let counters = Arc::<Counters>::default();
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.push((listener.clone(), Arc::clone(&counters)));
+        counters
+    }
+
+    /// Sums over the workers: each listener's, of each color and of none.
+    pub fn sums(&self) -> Vec<(Listener, Option<Color>, Sum)> {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums: Vec<(Listener, Option<Color>, Sum)> = vec![];
+        for (listener, counters) in places.iter() {
+            for color in [None, Some(Color::Blue), Some(Color::Green)] {
+                let side = counters.side(color);
+                let known = sums.iter_mut().find(|sum| sum.0 == *listener && sum.1 == color);
+                if let Some((_, _, sum)) = known {
+                    sum.add(side);
+                } else {
+                    let mut sum = Sum::default();
+                    sum.add(side);
+                    sums.push((listener.clone(), color, sum));
+                }
+            }
+        }
+        sums
+    }
+}
+
+impl Counters {
+    fn side(&self, color: Option<Color>) -> &Side {
+        &self.sides[color.map_or(0, |color| color as usize + 1)]
+    }
+
+    fn note(&self, color: Option<Color>, code: usize, took: Duration) {
+        let side = self.side(color);
+        add(&side.codes[code], 1);
+        let ms = took.as_millis();
+        let at = BOUNDS.iter().position(|bound| ms < u128::from(*bound)).unwrap_or(BOUNDS.len());
+        add(&side.times[at], 1);
+        add(&side.microseconds, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+/// Adds to a counter that only this thread writes.
+fn add(counter: &AtomicU64, number: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(number), Relaxed);
+}
+
+impl Sum {
+    fn add(&mut self, side: &Side) {
+        for (sum, counter) in self.codes.iter_mut().zip(&side.codes) {
+            *sum += counter.load(Relaxed);
+        }
+        for (sum, counter) in self.times.iter_mut().zip(&side.times) {
+            *sum += counter.load(Relaxed);
+        }
+        self.microseconds += side.microseconds.load(Relaxed);
+    }
+}
+
+impl Active {
+    /// Follows the request from here on, where somebody wants to know.
+    pub fn follow(&mut self) {
+        if self.client.place.shared.traffic.counting.load(Relaxed) {
+            self.seen = Some(Seen { began: Instant::now(), color: None, answered: false });
+        }
+    }
+
+    /// Says which color the request goes to.
+    pub fn goes_to(&mut self, color: Color) {
+        if let Some(seen) = &mut self.seen {
+            seen.color = Some(color);
+        }
+    }
+
+    /// Says what the request is answered with: the head of the answer is there.
+    pub fn answered(&mut self, status: StatusCode) {
+        if let Some(seen) = &mut self.seen {
+            let code = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
+            self.client.place.counters.note(seen.color, code, seen.began.elapsed());
+            seen.answered = true;
+        }
+    }
+
+    /// The request is over.
+    pub(super) fn over(&mut self) {
+        if let Some(seen) = &self.seen
+            && !seen.answered
+        {
+            let left = CODES.len() - 1;
+            self.client.place.counters.note(seen.color, left, seen.began.elapsed());
+        }
+    }
+}

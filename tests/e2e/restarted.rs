@@ -1,0 +1,156 @@
+//! The engine is killed and started again in the middle of a deployment. It is an engine of the test's own, in a network
+//! namespace of its own, so that nothing else on the machine notices. That takes root.
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use crate::support::{
+    Outcome, Sandbox,
+    program::{self, Running},
+    wait,
+};
+
+const SOON: Duration = Duration::from_secs(60);
+
+struct OwnEngine {
+    folder: tempfile::TempDir,
+    /// Holds the network namespace while no engine runs.
+    namespace: Child,
+    daemon: Option<Child>,
+}
+
+impl OwnEngine {
+    fn start() -> Self {
+        let id = program::run(Command::new("id").arg("--user")).ok().stdout;
+        assert_eq!(id.trim(), "0", "an engine of its own takes root");
+        let namespace = Command::new("unshare")
+            .args(["--net", "sh", "-c", "ip link set lo up; echo up; exec sleep 3600"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let folder = tempfile::Builder::new().prefix("envctl-test-engine-").tempdir().unwrap();
+        std::fs::write(folder.path().join("daemon.json"), "{}").unwrap();
+        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+        let other = PathBuf::from(format!("/proc/{}/ns/net", namespace.id()));
+        wait::until_true(SOON, "the network namespace is there", || {
+            std::fs::read_link(&other).is_ok_and(|other| other != own)
+        });
+        let mut engine = Self { folder, namespace, daemon: None };
+        engine.run();
+        engine
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.folder.path().join("docker.sock").display())
+    }
+
+    /// Starts the daemon, whose running containers go on while it is away, and waits until it answers.
+    fn run(&mut self) {
+        let driver = program::run(Command::new("docker").args(["info", "--format", "{{.Driver}}"]));
+        let path = |name: &str| self.folder.path().join(name);
+        // Those that were killed leave these, and later ones take any process of that number for them.
+        for pid in ["pid", "exec/containerd/containerd.pid"] {
+            let _ = std::fs::remove_file(path(pid));
+        }
+        let log = std::fs::File::options().create(true).append(true).open(path("log")).unwrap();
+        let daemon = Command::new("nsenter")
+            .args(["--target", &self.namespace.id().to_string(), "--net", "dockerd"])
+            .args(["--live-restore", "--bridge=none", "--iptables=false", "--ip-masq=false"])
+            .args(["--storage-driver", driver.ok().stdout.trim()])
+            .arg("--config-file")
+            .arg(path("daemon.json"))
+            .arg("--data-root")
+            .arg(path("data"))
+            .arg("--exec-root")
+            .arg(path("exec"))
+            .arg("--pidfile")
+            .arg(path("pid"))
+            .args(["--host", &self.host()])
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.daemon = Some(daemon);
+        wait::until_true(SOON, "the engine of its own answers", || {
+            let ended =
+                self.daemon.as_mut().is_some_and(|daemon| daemon.try_wait().unwrap().is_some());
+            assert!(!ended, "{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap());
+            self.docker(&["version"]).code == Some(0)
+        });
+    }
+
+    fn kill(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        let _ = daemon.wait().unwrap();
+    }
+
+    fn docker(&self, words: &[&str]) -> Outcome {
+        program::run(Command::new("docker").args(["--host", &self.host()]).args(words))
+    }
+
+    /// When a container was started.
+    fn started(&self, name: &str) -> String {
+        let format = "{{.Id}} {{.State.Running}} {{.State.StartedAt}}";
+        self.docker(&["inspect", "--format", format, name]).stdout.trim().to_owned()
+    }
+}
+
+impl Drop for OwnEngine {
+    fn drop(&mut self) {
+        // Its containers go on without it: a test that failed between the two leaves them as well.
+        if self.daemon.is_none() {
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| self.run()));
+        }
+        let all = self.docker(&["ps", "--all", "--quiet"]).stdout;
+        let mut remove = vec!["rm", "--force"];
+        remove.extend(all.split_whitespace());
+        let _ = self.docker(&remove);
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = Command::new("kill").arg(daemon.id().to_string()).status();
+            let _ = daemon.wait();
+        }
+        let _ = self.namespace.kill();
+        let _ = self.namespace.wait();
+    }
+}
+
+#[test]
+fn a_deployment_whose_engine_is_killed_says_so_and_the_next_one_converges() {
+    let sandbox = Sandbox::small();
+    let mut engine = OwnEngine::start();
+    let host = engine.host();
+    let copy = format!("docker save debian:trixie-slim | docker --host {host} load");
+    let _ = program::run(Command::new("sh").args(["-c", &copy])).ok();
+    let envctl = |words: &str| sandbox.envctl(words).env("DOCKER_HOST", &host);
+    let _ = envctl("up").run().ok().says("blue is live");
+    let blue = engine.started(&sandbox.thing("blue-web-1"));
+    assert!(blue.contains(" true "), "{blue}");
+
+    sandbox.edit(
+        "compose.yaml",
+        "    ports:",
+        "    healthcheck: { test: [CMD, test, -e, /ready], retries: 100 }\n    ports:",
+    );
+    let deploy: Running = envctl("deploy green").start();
+    wait::until_true(SOON, "green's container runs", || {
+        engine.started(&sandbox.thing("green-web-1")).contains(" true ")
+    });
+    engine.kill();
+    let failed = deploy.end(SOON).code(5).says("no engine answers at `unix://");
+    let _ = failed.says("is Docker running?").says("the live color is untouched");
+    let _ = envctl("status").run().code(5).says("no engine answers at");
+
+    engine.run();
+    assert_eq!(engine.started(&sandbox.thing("blue-web-1")), blue, "it went on all the time");
+    assert_eq!(envctl("status --json").run().ok().json()["live"], "blue");
+    sandbox.edit("compose.yaml", "/ready", "/serve.pl");
+    let next = envctl("up").run().ok().says("green is live");
+    let _ = next.says("`deploy green` of tester@").says("died under way");
+    let _ = envctl("history").run().ok().shows("crashed");
+    assert_eq!(envctl("status --json").run().ok().json()["live"], "green");
+    assert_eq!(engine.started(&sandbox.thing("lock")), "");
+}
