@@ -19,11 +19,8 @@ mod proxy;
 mod release;
 mod releases;
 mod rollback;
-<<<<<<< HEAD
-mod secret;
-=======
 mod scale;
->>>>>>> main
+mod secret;
 mod session;
 mod sources;
 mod state;
@@ -51,11 +48,8 @@ pub use init::{Draft, bare_project, draft, write_draft};
 pub use journal::Journal;
 pub use logs::{LogTarget, log_targets};
 pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};
-<<<<<<< HEAD
-pub use secret::REDACTED;
-=======
 pub use scale::{ScaleOptions, Scaled, scale};
->>>>>>> main
+pub use secret::REDACTED;
 pub use session::Session;
 pub use status::{
     ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status, Vitals,
