@@ -45,7 +45,7 @@ pub use error::OpsError;
 pub use history::history;
 pub use init::{Draft, bare_project, draft, write_draft};
 pub use journal::Journal;
-pub use logs::{LogTarget, log_targets};
+pub use logs::{LogTarget, access_log, log_targets};
 pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};
 pub use scale::{ScaleOptions, Scaled, scale};
 pub use session::Session;
