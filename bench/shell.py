@@ -5,7 +5,10 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 LABEL = "dev.envctl.bench"
@@ -43,6 +46,37 @@ def timed(*command, **options):
     started = time.monotonic()
     run(*command, **options)
     return time.monotonic() - started
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a whole process took: seconds, seconds of processor, MiB at its peak; and what it said on stderr."""
+
+    seconds: float
+    cpu: float
+    memory: float
+    said: str
+
+
+def measured(*command, cwd, limit=600):
+    """Runs a program to its good end and tells what it took, with the processes that it waited for."""
+    with tempfile.TemporaryFile("w+") as said:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+        )
+        watch = threading.Timer(limit, process.kill)
+        watch.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - started
+        watch.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        text = said.read()
+    if process.returncode != 0:
+        last = "\n  ".join(text.strip().splitlines()[-15:])
+        raise Failed(f"`{' '.join(command)}` ended with {process.returncode}\n  {last}")
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
 
 
 def envctl(*arguments, cwd, **options):
@@ -92,7 +126,7 @@ def sweep():
             every = ("--all",) if kind == "container" else ()
             found = run("docker", kind, "ls", *every, "--quiet", "--filter", f"label={label}").split()
             if found:
-                run("docker", kind, *remove, *dict.fromkeys(found))
+                run("docker", kind, *remove, *dict.fromkeys(found), limit=600)
 
 
 class Shared:
