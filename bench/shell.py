@@ -1,12 +1,12 @@
 """Programs, ports, and what is left on the engine."""
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,13 @@ def say(text):
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def run(*command, cwd=None, env=None, limit=120):
+def run(*command, **options):
     """Runs a program to its good end and returns what it printed."""
+    return finished(*command, **options)[0]
+
+
+def finished(*command, cwd=None, env=None, limit=120):
+    """Runs a program to its good end and returns what it wrote to stdout and to stderr."""
     try:
         done = subprocess.run(
             command, cwd=cwd, env={**os.environ, **(env or {})}, timeout=limit,
@@ -38,7 +43,7 @@ def run(*command, cwd=None, env=None, limit=120):
     if done.returncode != 0:
         said = "\n  ".join((done.stderr or done.stdout).strip().splitlines()[-15:])
         raise Failed(f"`{' '.join(command)}` ended with {done.returncode}\n  {said}")
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def timed(*command, **options):
@@ -58,25 +63,12 @@ class Run:
     said: str
 
 
-def measured(*command, cwd, limit=600):
+def measured(*command, cwd):
     """Runs a program to its good end and tells what it took, with the processes that it waited for."""
-    with tempfile.TemporaryFile("w+") as said:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
-        )
-        watch = threading.Timer(limit, process.kill)
-        watch.start()
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - started
-        watch.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        text = said.read()
-    if process.returncode != 0:
-        last = "\n  ".join(text.strip().splitlines()[-15:])
-        raise Failed(f"`{' '.join(command)}` ended with {process.returncode}\n  {last}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
+    with tempfile.NamedTemporaryFile("r") as told:
+        runner = (sys.executable, "-I", "-S", str(Path(__file__).with_name("runner.py")), told.name)
+        _, said = finished(*runner, *command, cwd=cwd, limit=600)
+        return Run(**json.load(told), said=said)
 
 
 def envctl(*arguments, cwd, **options):
