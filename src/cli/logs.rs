@@ -1,5 +1,7 @@
 //! `envctl logs` and `envctl durable logs`.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt as _, stream};
 
 use super::{context::Context, error::CliError, exit::Exit};
@@ -15,6 +17,9 @@ pub struct Args {
     /// A color (the live one without it) and services (all without them)
     #[arg(value_name = "COLOR|SERVICE")]
     of: Vec<String>,
+    /// The proxy's access log: a line for each request
+    #[arg(long, conflicts_with = "of")]
+    access: bool,
     #[command(flatten)]
     which: Which,
 }
@@ -38,6 +43,9 @@ struct Which {
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
+    if args.access {
+        return access(context, &args.which).await;
+    }
     let (color, services) = match args.of.split_first() {
         Some((first, rest)) if first.parse::<Color>().is_ok() => (first.parse().ok(), rest),
         _ => (None, args.of.as_slice()),
@@ -86,6 +94,29 @@ async fn show(
         print(context, name, width, rest);
     }
     Ok(Exit::Done)
+}
+
+async fn access(context: &Context, which: &Which) -> Result<Exit, CliError> {
+    let project = context.project()?;
+    let engine = context.engine().await?;
+    let session = context.session(&engine, &project, &(), None);
+    let tail = usize::try_from(which.tail).unwrap_or(usize::MAX);
+    let mut after = None;
+    loop {
+        let (lines, mark) = ops::access_log(&session, tail, after).await?;
+        for line in lines {
+            context.ui.data(&format!("{line}\n"));
+        }
+        if !which.follow || mark.is_none() || context.ui.closed() {
+            return Ok(Exit::Done);
+        }
+        after = mark;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the log is asked again until the user ends it"
+        )]
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 fn print(context: &Context, name: &str, width: usize, line: &[u8]) {

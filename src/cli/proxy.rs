@@ -57,5 +57,6 @@ fn options(shell: &Shell) -> Result<Options, CliError> {
         Options::new(listeners, STATE.into(), CA.into(), Ipv4Addr::UNSPECIFIED.into());
     options.names = json(shell, "ENVCTL_CERTIFICATE_NAMES", "[]")?;
     options.metrics = json(shell, "ENVCTL_METRICS", "null")?;
+    options.access_log = json(shell, "ENVCTL_ACCESS_LOG", "null")?;
     Ok(options)
 }

@@ -10,7 +10,7 @@ use super::{
     route::{RouteFile, routes},
     scalar::{duration, number, optional_number},
 };
-use crate::model::Color;
+use crate::model::{AccessFormat, Color};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,6 +118,8 @@ pub struct ProxyFile {
     /// The port that answers `/metrics`, on the host's loopback address.
     #[serde(deserialize_with = "optional_number")]
     pub metrics: Option<u16>,
+    /// None: requests leave no lines.
+    pub access_log: Option<AccessFormat>,
 }
 
 impl Default for ProxyFile {
@@ -129,6 +131,7 @@ impl Default for ProxyFile {
             image: None,
             names: vec![],
             metrics: None,
+            access_log: None,
         }
     }
 }

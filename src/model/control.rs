@@ -53,11 +53,27 @@ pub enum Request {
         #[serde(default)]
         renew: bool,
     },
+    /// The newest `tail` lines of the access log, or all that came after a mark. Answered by `Access`; refused where
+    /// none is kept.
+    Access {
+        #[serde(default)]
+        tail: usize,
+        #[serde(default)]
+        after: Option<AccessMark>,
+    },
     /// Newest last; `limit` takes the newest. Answered by `History`.
     History {
         #[serde(default)]
         limit: Option<usize>,
     },
+}
+
+/// A place in the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessMark {
+    /// The file's own number: its name changes.
+    pub file: u64,
+    pub offset: u64,
 }
 
 /// One entry of the history.
@@ -84,6 +100,11 @@ pub enum Answer {
         left: Draining,
     },
     History(Vec<Record>),
+    /// Whole lines; ask again with the mark for what comes after them.
+    Access {
+        lines: Vec<String>,
+        mark: AccessMark,
+    },
     Tls(Certificates),
     /// Nothing was changed.
     Refused {

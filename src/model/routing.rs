@@ -22,6 +22,15 @@ pub struct Listener {
     pub color: Option<Color>,
 }
 
+/// How the access log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessFormat {
+    Json,
+    /// The Common Log Format.
+    Common,
+}
+
 /// A deployed app stack as the proxy sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stack {

@@ -1,7 +1,14 @@
 //! `logs`: the containers whose logs are asked for.
 
 use super::{OpsError, Session, state};
-use crate::model::{Color, labels};
+use crate::{
+    model::{
+        Color, Container,
+        control::{AccessMark, Answer, Request},
+        labels,
+    },
+    run,
+};
 
 /// A container whose log is shown, and what it is called there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,4 +67,30 @@ pub async fn log_targets(
     }
     all.retain(|(service, _)| services.is_empty() || services.contains(service));
     Ok(all.into_iter().map(|(_, target)| target).collect())
+}
+
+/// The last lines of the proxy's access log, or those after a mark. No mark comes where the proxy does not run: there
+/// will be no more lines.
+pub async fn access_log(
+    session: &Session<'_>,
+    tail: usize,
+    after: Option<AccessMark>,
+) -> Result<(Vec<String>, Option<AccessMark>), OpsError> {
+    let name = session.project.names.proxy();
+    let observed = session.observe().await?;
+    if state::own_proxy(session, &observed)?.is_some_and(Container::is_running) {
+        let request = Request::Access { tail, after };
+        return match run::tell(session.engine, &name, &request).await? {
+            Answer::Access { lines, mark } => Ok((lines, Some(mark))),
+            other => Err(state::wrong(session, format!("the proxy answers {other:?}"))),
+        };
+    }
+    // Closed files are named by their time, and so come before `access.log`.
+    let files = state::folder(session, &observed, "/state/access").await?;
+    let mut lines: Vec<String> = vec![];
+    for (_, bytes) in files {
+        lines.extend(String::from_utf8_lossy(&bytes).lines().map(str::to_owned));
+    }
+    lines.drain(..lines.len().saturating_sub(tail));
+    Ok((lines, None))
 }

@@ -34,7 +34,7 @@ pub async fn proxy_status(
 }
 
 /// The proxy's container. One of its name that is another's is not talked to, and not written to.
-fn own_proxy<'a>(
+pub(super) fn own_proxy<'a>(
     session: &Session<'_>,
     observed: &'a Observed,
 ) -> Result<Option<&'a Container>, OpsError> {
@@ -232,6 +232,6 @@ async fn sweep(session: &Session<'_>, observed: &Observed) -> Result<(), OpsErro
     Ok(())
 }
 
-fn wrong(session: &Session<'_>, reason: String) -> OpsError {
+pub(super) fn wrong(session: &Session<'_>, reason: String) -> OpsError {
     OpsError::State { environment: session.project.names.environment.clone(), reason }
 }

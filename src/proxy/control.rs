@@ -20,7 +20,7 @@ use super::{
 };
 use crate::model::{
     Certificate, Color, Listener, Routing, Stack,
-    control::{Answer, Draining, Record, Request, Status},
+    control::{AccessMark, Answer, Draining, Record, Request, Status},
 };
 
 /// The proxy's one place of change.
@@ -77,6 +77,7 @@ impl Control {
             Request::Probe { host, port } => Ok(self.probe(&host, port).await),
             Request::Certificates { certificates } => self.certify(&certificates),
             Request::Tls { renew } => self.tls(renew),
+            Request::Access { tail, after } => self.access(tail, after).await,
             Request::Record(record) => self.record(&record),
             Request::History { limit } => {
                 self.store.history(limit).map(Answer::History).map_err(|error| error.to_string())
@@ -308,6 +309,15 @@ impl Control {
             tls.renew_now()?;
         }
         tls.certificates().map(Answer::Tls)
+    }
+
+    async fn access(&self, tail: usize, after: Option<AccessMark>) -> Result<Answer, String> {
+        let log = self.shared.traffic.log.clone();
+        let log = log.ok_or("it keeps no access log; `proxy.access_log` asks for one")?;
+        let read = tokio::task::spawn_blocking(move || log.read(tail, after));
+        let read = read.await.map_err(|error| error.to_string())?;
+        let (lines, mark) = read.map_err(|error| error.to_string())?;
+        Ok(Answer::Access { lines, mark })
     }
 
     fn record(&self, record: &Record) -> Result<Answer, String> {

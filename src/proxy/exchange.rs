@@ -80,6 +80,7 @@ impl Transfer {
         let Some(held) = &mut self.held else { return Poll::Ready(None) };
         match held.lease.poll_body(&mut self.incoming, cx) {
             Poll::Ready(Some(Ok(frame))) => {
+                held.active.passed(frame.data_ref().map_or(0, Bytes::len));
                 if let Some(idle) = &mut self.idle {
                     idle.over.as_mut().reset(Instant::now() + idle.limit);
                 }

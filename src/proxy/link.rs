@@ -64,6 +64,10 @@ impl Lease {
         Self { link: Some(link), shared: None, replica, worker, reused }
     }
 
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.replica.address
+    }
+
     pub fn shared(link: Multiplexed, replica: Connected, worker: usize, reused: bool) -> Self {
         Self { link: None, shared: Some(link), replica, worker, reused }
     }

@@ -126,6 +126,11 @@ fn state(out: &mut String, shared: &Shared) -> std::fmt::Result {
     }
     head(out, "envctl_switches_total", "counter", "Switches since the proxy began.")?;
     writeln!(out, "envctl_switches_total {}", shared.traffic.switches.load(Relaxed))?;
+    if let Some(log) = &shared.traffic.log {
+        let name = "envctl_access_lines_dropped_total";
+        head(out, name, "counter", "Lines that the access log was too slow for.")?;
+        writeln!(out, "{name} {}", log.dropped.load(Relaxed))?;
+    }
     let mut targets: Vec<_> = snapshot.targets().collect();
     targets.sort_unstable_by_key(|target| target.name());
     targets.dedup_by_key(|target| target.name());

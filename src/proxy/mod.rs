@@ -6,6 +6,7 @@
 //! Control (switches, health, files) has a thread for itself, so that no request waits for an fsync.
 
 mod accept;
+mod access;
 mod ca;
 mod client;
 mod clock;

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use crate::model::Listener;
+use crate::model::{AccessFormat, Listener};
 
 /// How `proxy::serve` is started.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Options {
     pub limits: Limits,
     /// The port that answers `/metrics`.
     pub metrics: Option<u16>,
+    /// None: no access log.
+    pub access_log: Option<AccessFormat>,
 }
 
 impl Options {
@@ -38,6 +40,7 @@ impl Options {
             workers: 2,
             limits: Limits::default(),
             metrics: None,
+            access_log: None,
         }
     }
 }

@@ -90,6 +90,7 @@ impl Page {
         } else {
             format!("{}: {}\n", status.as_u16(), self.words)
         };
+        active.passed(text.len());
         let mut response =
             Response::new(Answer::Page { text: Some(Bytes::from(text)), _active: active });
         *response.status_mut() = status;

@@ -31,7 +31,7 @@ pub(super) async fn handle(
     mut request: Request<Incoming>,
 ) -> Response<Answer> {
     let mut active = client.begin();
-    active.follow();
+    active.follow(&request);
     let html = page::wants_html(request.headers());
     if client.is_ambiguous() {
         let words = "the request could be read in two ways";
@@ -233,10 +233,11 @@ async fn exchange(
     client: &Arc<Client>,
     request: Request<Incoming>,
     way: Way,
-    active: Active,
+    mut active: Active,
 ) -> Result<Response<Answer>, Failed> {
     let Way { target, open, strip, .. } = way;
     let (mut request, upgrade) = prepare(client, request, &target, strip);
+    active.sends(request.headers());
     let place = &client.place;
     let clock = &place.shared.clock;
     let began = clock.now();
@@ -252,6 +253,7 @@ async fn exchange(
             Ok(lease) => lease,
             Err(why) => return Err((Page::unreachable(&target, &why), active)),
         };
+        active.sent_to(lease.address());
         let spare = (lease.reused && is_repeatable(&request)).then(|| copy(&request));
         let error = match lease.send(request, expired).await {
             Ok(response) => break (lease, response),

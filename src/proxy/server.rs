@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     accept::{Place, accept},
+    access::AccessLog,
     clock::Clock,
     control::Control,
     control_io,
@@ -95,6 +96,12 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
         .map_err(failed)?;
 
     let workers = options.workers.max(1);
+    let log = match options.access_log {
+        Some(format) => {
+            Some(AccessLog::start(options.state.join("access"), format).map_err(failed)?)
+        }
+        None => None,
+    };
     let loads = [Arc::default(), Arc::default()];
     let snapshot = Snapshot::new(&routing, &loads, workers);
     let shared = Arc::new(Shared {
@@ -107,7 +114,7 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
         stopping: CancellationToken::new(),
         stopped: AtomicBool::new(false),
         clock: Clock::new(),
-        traffic: Traffic::default(),
+        traffic: Traffic::new(log),
         ids: AtomicU64::new(getrandom::u64().unwrap_or_default()),
     });
 

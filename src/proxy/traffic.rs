@@ -1,6 +1,7 @@
 //! What the proxy counts of its requests. Each worker counts for itself, without locks, and who asks adds up.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -8,9 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::StatusCode;
+use http::{HeaderMap, Request, StatusCode};
+use hyper::body::Incoming;
 
-use super::client::Active;
+use super::{
+    access::{AccessLog, Line},
+    client::Active,
+    headers::REQUEST_ID,
+};
 use crate::model::{Color, Listener};
 
 /// Upper bounds of the latency histogram, in milliseconds; what takes longer comes after the last.
@@ -22,12 +28,17 @@ pub(super) const BOUNDS: [u32; 20] = [
 /// How requests end, as the metrics name it. The last: the client left before there was an answer.
 pub(super) const CODES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "499"];
 
+/// The status of a request that has got no answer.
+const LEFT: u16 = 499;
+
 /// All counters of the proxy.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     counting: AtomicBool,
     places: Mutex<Vec<(Listener, Arc<Counters>)>>,
     pub switches: AtomicU64,
+    /// Where each request leaves a line.
+    pub log: Option<Arc<AccessLog>>,
 }
 
 /// The counters of one listener on one worker, which alone writes them.
@@ -59,9 +70,15 @@ pub(super) struct Seen {
     began: Instant,
     color: Option<Color>,
     answered: bool,
+    /// Only where there is a log.
+    line: Option<Box<Line>>,
 }
 
 impl Traffic {
+    pub fn new(log: Option<Arc<AccessLog>>) -> Self {
+        Self { counting: log.is_some().into(), log, ..Self::default() }
+    }
+
     /// Counts from now on, if it did not before.
     pub fn count(&self) {
         self.counting.store(true, Relaxed);
@@ -130,9 +147,30 @@ impl Sum {
 
 impl Active {
     /// Follows the request from here on, where somebody wants to know.
-    pub fn follow(&mut self) {
-        if self.client.place.shared.traffic.counting.load(Relaxed) {
-            self.seen = Some(Seen { began: Instant::now(), color: None, answered: false });
+    pub fn follow(&mut self, request: &Request<Incoming>) {
+        let traffic = &self.client.place.shared.traffic;
+        if traffic.counting.load(Relaxed) {
+            let line = traffic.log.as_ref().map(|_| Box::new(self.line(request)));
+            self.seen = Some(Seen { began: Instant::now(), color: None, answered: false, line });
+        }
+    }
+
+    fn line(&self, request: &Request<Incoming>) -> Line {
+        let client = &self.client;
+        Line {
+            time: jiff::Timestamp::now(),
+            client: client.address.to_str().unwrap_or_default().to_owned(),
+            id: String::new(),
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            version: if client.is_http2() { "HTTP/2.0" } else { "HTTP/1.1" },
+            route: client.place.listener.route,
+            status: LEFT,
+            bytes: 0,
+            took: Duration::ZERO,
+            color: None,
+            release: String::new(),
+            upstream: None,
         }
     }
 
@@ -140,6 +178,34 @@ impl Active {
     pub fn goes_to(&mut self, color: Color) {
         if let Some(seen) = &mut self.seen {
             seen.color = Some(color);
+            if let Some(line) = &mut seen.line {
+                let snapshot = self.client.place.shared.snapshot.load();
+                line.color = Some(color);
+                line.release =
+                    snapshot.side(color).map(|side| side.release.clone()).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Says what the service gets.
+    pub fn sends(&mut self, headers: &HeaderMap) {
+        if let Some(line) = self.seen.as_mut().and_then(|seen| seen.line.as_mut()) {
+            let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+            id.unwrap_or_default().clone_into(&mut line.id);
+        }
+    }
+
+    /// Says which address the request went to.
+    pub fn sent_to(&mut self, address: SocketAddr) {
+        if let Some(line) = self.seen.as_mut().and_then(|seen| seen.line.as_mut()) {
+            line.upstream = Some(address);
+        }
+    }
+
+    /// Says that so much of the answer's body went on to the client.
+    pub fn passed(&mut self, bytes: usize) {
+        if let Some(line) = self.seen.as_mut().and_then(|seen| seen.line.as_mut()) {
+            line.bytes += bytes as u64;
         }
     }
 
@@ -149,16 +215,22 @@ impl Active {
             let code = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
             self.client.place.counters.note(seen.color, code, seen.began.elapsed());
             seen.answered = true;
+            if let Some(line) = &mut seen.line {
+                line.status = status.as_u16();
+            }
         }
     }
 
     /// The request is over.
     pub(super) fn over(&mut self) {
-        if let Some(seen) = &self.seen
-            && !seen.answered
-        {
-            let left = CODES.len() - 1;
-            self.client.place.counters.note(seen.color, left, seen.began.elapsed());
+        let Some(seen) = self.seen.take() else { return };
+        let took = seen.began.elapsed();
+        if !seen.answered {
+            self.client.place.counters.note(seen.color, CODES.len() - 1, took);
+        }
+        if let (Some(mut line), Some(log)) = (seen.line, &self.client.place.shared.traffic.log) {
+            line.took = took;
+            log.add(line);
         }
     }
 }

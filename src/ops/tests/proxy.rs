@@ -76,6 +76,7 @@ fn answer(engine: &Memory, request: Request) -> Answer {
             Answer::Drained { left: Draining::default() }
         }
         Request::Probe { .. } | Request::Certificates { .. } => Answer::Done,
+        Request::Access { .. } => refused("it keeps no access log"),
         Request::Tls { .. } => refused("no listener has TLS"),
         Request::Record(Record { name, value }) => {
             let file = format!("history/{name}.json");

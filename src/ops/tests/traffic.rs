@@ -262,3 +262,17 @@ async fn a_dry_run_of_deploy_and_cleanup_changes_nothing() {
     assert!(ops::plan_cleanup(&stage.session(), None, false).await.unwrap().plan.is_empty());
     assert_eq!(stage.engine.changes(), Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_access_log_of_a_stopped_proxy_is_read_from_its_state() {
+    use crate::engine::Engine as _;
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    stage.engine.stop("shop-devlocal-proxy", None).await.unwrap();
+    for (name, text) in [("access.log", "c\n"), ("access-20261121T080000000Z.log", "a\nb\n")] {
+        let file = format!("access/{name}");
+        stage.engine.set_volume_file("shop-devlocal-proxy-state", &file, text.as_bytes());
+    }
+    let (lines, mark) = ops::access_log(&stage.session(), 2, None).await.unwrap();
+    assert_eq!((lines, mark), (vec!["b".to_owned(), "c".to_owned()], None));
+}

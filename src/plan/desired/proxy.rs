@@ -150,6 +150,9 @@ pub fn proxy(project: &config::Project, files: &compose::Project) -> Proxy {
             protocol: "tcp".to_owned(),
         });
     }
+    if let Some(format) = project.file.proxy.access_log {
+        spec.environment.insert("ENVCTL_ACCESS_LOG".to_owned(), json(&format));
+    }
     for (label, value) in [
         (labels::compose::PROJECT, names.compose_project("proxy")),
         (labels::compose::SERVICE, "proxy".to_owned()),

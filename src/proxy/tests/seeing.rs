@@ -4,7 +4,11 @@ use super::{
     backend::Backend,
     stage::{Stage, WEB, get, listeners, route, stack},
 };
-use crate::model::Color::{Blue, Green};
+use crate::model::{
+    AccessFormat,
+    Color::{Blue, Green},
+    control::{AccessMark, Answer, Request as Ask},
+};
 
 async fn metrics(stage: &Stage) -> String {
     get(stage.running.metrics.unwrap(), "/metrics").await.text
@@ -81,4 +85,49 @@ async fn a_client_that_leaves_before_the_answer_is_counted_as_such() {
         "envctl_requests_total{{route=\"{WEB}\",preview=\"false\",color=\"blue\",code=\"499\"}}"
     );
     super::stage::eventually(async || value(&metrics(&stage).await, &series) == Some(1)).await;
+}
+
+async fn access(stage: &Stage, after: Option<AccessMark>) -> (Vec<serde_json::Value>, AccessMark) {
+    match stage.ask(Ask::Access { tail: 100, after }).await {
+        Answer::Access { lines, mark } => {
+            (lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect(), mark)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_request_leaves_a_line_in_the_access_log() {
+    let stage =
+        Stage::with(listeners(), |options| options.access_log = Some(AccessFormat::Json), &[]);
+    let blue = Backend::start("blue").await;
+    stage.put(Blue, blue.address).await;
+    stage.switch(Blue).await;
+    let head = http::Request::get("/uri?secret=1").header("x-request-id", "mine");
+    let mut client = super::stage::Http::connect(stage.live()).await;
+    client.request(head, "").await;
+    super::stage::eventually(async || access(&stage, None).await.0.len() == 1).await;
+    let (lines, mark) = access(&stage, None).await;
+    let line = &lines[0];
+    assert_eq!(line["path"], "/uri");
+    assert_eq!(line["method"], "GET");
+    assert_eq!(line["id"], "mine");
+    assert_eq!(line["status"], 200);
+    assert_eq!(line["bytes"], "/uri?secret=1".len());
+    assert_eq!((&line["color"], &line["release"]), (&"blue".into(), &"r1".into()));
+    assert_eq!(line["upstream"], blue.address.to_string());
+    assert!(line["ms"].as_f64().unwrap() > 0.0, "{line}");
+
+    get(stage.preview(Green), "/none").await;
+    super::stage::eventually(async || access(&stage, Some(mark)).await.0.len() == 1).await;
+    let (lines, _) = access(&stage, Some(mark)).await;
+    assert_eq!((&lines[0]["status"], &lines[0]["upstream"]), (&503.into(), &().into()));
+}
+
+#[tokio::test]
+async fn without_an_access_log_there_is_none_to_read() {
+    let stage = Stage::start();
+    let answer = stage.ask(Ask::Access { tail: 1, after: None }).await;
+    assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+    assert!(!stage.folder.path().join("state/access").exists());
 }
