@@ -8,7 +8,7 @@ use std::{
 
 /// An I/O error with the path it concerns.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}`: {source}", path.display())]
+#[error("`{}`: {source}", shown(path).display())]
 pub struct FileError {
     pub path: PathBuf,
     pub source: io::Error,
@@ -23,6 +23,15 @@ impl<T> AtPath<T> for io::Result<T> {
     fn at(self, path: &Path) -> Result<T, FileError> {
         self.map_err(|source| FileError { path: path.to_owned(), source })
     }
+}
+
+/// The path as messages show it: from the working folder on where it lies in that.
+pub fn shown(path: &Path) -> &Path {
+    std::path::absolute(".")
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok())
+        .filter(|inside| !inside.as_os_str().is_empty())
+        .unwrap_or(path)
 }
 
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {

@@ -10,8 +10,8 @@ use crate::{
 
 /// Print what your Compose files come to: read, merged and interpolated, in the shape of `docker compose config`
 ///
-/// Credentials and secrets are never in it: `<redacted>` stands where they would be. Names of networks and volumes are
-/// those on the engine. No engine is asked, and no envctl.yaml is needed.
+/// Credentials, secrets, variables named like one and passwords in addresses are never in it: `<redacted>` stands in
+/// their place. Names of networks and volumes are those on the engine. No engine is asked, and no envctl.yaml is needed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A Compose file in place of those of envctl.yaml; given again, one that is merged over those before it

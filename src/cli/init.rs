@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{context::Context, error::CliError, exit::Exit};
-use crate::ops;
+use crate::{base::files::shown, ops};
 
 /// Write a first envctl.yaml beside your Compose files, and say what was decided and why
 ///
@@ -34,13 +34,13 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
                 "nobody is at the terminal to be asked, and nothing was written: `--yes` writes the file".to_owned(),
             ));
         };
-        if !prompt.yes(&format!("write this to `{}`?", draft.path.display())).await {
+        if !prompt.yes(&format!("write this to `{}`?", shown(&draft.path).display())).await {
             context.ui.say("nothing was written");
             return Ok(Exit::Done);
         }
     }
     ops::write_draft(&draft)?;
-    context.ui.say(&format!("wrote `{}`", draft.path.display()));
+    context.ui.say(&format!("wrote `{}`", shown(&draft.path).display()));
     context.ui.hint(
         "`envctl plan durable` and `envctl plan` show what would be done, `envctl up` does it",
     );

@@ -13,6 +13,7 @@ use super::{
     node::{Map, Node, Value},
     paths::Base,
 };
+use crate::base::files::shown;
 
 /// A chain of services that extend each other is not longer than this.
 const MAX_CHAIN: usize = 50;
@@ -133,7 +134,7 @@ impl Resolver<'_> {
             let near = crate::base::words::nearest(&name, other.map.keys().map(String::as_str))
                 .map(|near| format!("did you mean `{near}`?"));
             let message =
-                format!("there is no service `{name}` in {}", self.loader.shown(&other.path));
+                format!("there is no service `{name}` in {}", shown(&other.path).display());
             self.loader.wrong_with_hint(extends.at, path, message, near);
             return None;
         }

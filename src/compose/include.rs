@@ -10,6 +10,7 @@ use super::{
     node::{Map, Node, Value},
     paths::Base,
 };
+use crate::base::files::shown;
 
 /// The sections that an included project brings.
 const SECTIONS: &[&str] = &["services", "volumes", "networks", "secrets", "configs", "models"];
@@ -122,7 +123,7 @@ fn load(
     let main = files.first()?;
     if included.contains(main) {
         let chain: Vec<String> =
-            included.iter().chain([main]).map(|file| loader.shown(file)).collect();
+            included.iter().chain([main]).map(|file| shown(file).display().to_string()).collect();
         loader.wrong(
             entry.place.at,
             path,
@@ -132,7 +133,7 @@ fn load(
     }
     if let Some(missing) = files.iter().find(|file| !file.exists()) {
         loader.unreadable = true;
-        let message = format!("there is no file {}", loader.shown(missing));
+        let message = format!("there is no file {}", shown(missing).display());
         loader.wrong(entry.place.at, path, message);
         return None;
     }

@@ -23,6 +23,7 @@ use super::{
     text::{absolute, env_problem, read_text},
     unique, yaml,
 };
+use crate::base::files::shown;
 
 /// What may be left out, for measuring against other readers.
 #[derive(Debug, Clone, Copy)]
@@ -36,9 +37,8 @@ pub struct Loader {
     pub files: Files,
     pub problems: Problems,
     pub warnings: Vec<Problem>,
-    /// The project's folder, absolute, and as it was given.
+    /// The project's folder, absolute.
     pub folder: PathBuf,
-    given_folder: PathBuf,
     options: Options,
     /// Whether a file could not be read at all, so that what is missing may stand in it.
     pub unreadable: bool,
@@ -54,7 +54,6 @@ impl Loader {
             problems: Problems::default(),
             warnings: vec![],
             folder: absolute(source.project_dir),
-            given_folder: source.project_dir.to_owned(),
             options,
             unreadable: false,
             extended: HashMap::new(),
@@ -135,7 +134,7 @@ impl Loader {
     fn documents(&mut self, path: &Path) -> Vec<Node> {
         let found = read_text(path).and_then(|text| {
             let text: Arc<str> = text.into();
-            let file = self.files.add(Path::new(&self.shown(path)), text.clone());
+            let file = self.files.add(path, text.clone());
             yaml::parse(&self.files, file, &text)
         });
         found.unwrap_or_else(|problems| {
@@ -157,7 +156,7 @@ impl Loader {
             return Some(known.clone());
         }
         if !path.is_file() {
-            self.wrong(at, key_path, format!("there is no file {}", self.shown(path)));
+            self.wrong(at, key_path, format!("there is no file {}", shown(path).display()));
             return None;
         }
         let folder = path.parent().unwrap_or(path).to_owned();
@@ -191,7 +190,7 @@ impl Loader {
             let result = read_text(path).and_then(|text| {
                 let known = |name: &str| environment.get(name).cloned();
                 dotenv::parse(&text, &mut variables, &known)
-                    .map_err(|error| env_problem(Path::new(&self.shown(path)), &error).into())
+                    .map_err(|error| env_problem(path, &error).into())
             });
             if let Err(problem) = result {
                 let message = format!("the environment file {problem}");
@@ -219,17 +218,6 @@ impl Loader {
     ) {
         let problem = self.files.problem(at, key_path, message).with_hint(hint);
         self.problems.push(problem);
-    }
-
-    /// A path as messages show it: under the project's folder as that was given.
-    pub fn shown(&self, path: &Path) -> String {
-        let inside = path.strip_prefix(&self.folder).ok().filter(|_| path.is_absolute());
-        let shown = match inside {
-            Some(inside) if self.given_folder == Path::new(".") => inside.to_owned(),
-            Some(inside) => self.given_folder.join(inside),
-            None => path.to_owned(),
-        };
-        shown.display().to_string()
     }
 
     /// Adds problems of places that have none yet.

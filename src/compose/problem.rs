@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use crate::base::files::shown;
+
 /// A spot in one of the files that were read; line and column count from 1, 0 stands for "the whole file".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place {
@@ -28,11 +30,11 @@ pub struct Files(Vec<Arc<SourceFile>>);
 impl Files {
     /// Adds a file and returns its index.
     pub fn add(&mut self, path: &Path, text: Arc<str>) -> u32 {
-        self.0.push(Arc::new(SourceFile { path: path.to_owned(), text }));
+        self.0.push(Arc::new(SourceFile { path: shown(path).to_owned(), text }));
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// The file's path, as it was given.
+    /// The file's path, as messages show it.
     pub fn path(&self, file: u32) -> &Path {
         self.0.get(file as usize).map_or(Path::new(""), |file| &file.path)
     }
@@ -83,7 +85,7 @@ impl Problem {
     /// A problem of a whole file.
     pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
         Self {
-            file: file.to_owned(),
+            file: shown(file).to_owned(),
             line: 0,
             column: 0,
             key_path: String::new(),

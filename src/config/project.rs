@@ -25,9 +25,9 @@ pub enum ConfigError {
     Problems(#[from] Problems),
     #[error("{0}")]
     File(#[from] FileError),
-    #[error("no environment `{name}` in `{}`; it has {}", file.display(), known.join(", "))]
+    #[error("no environment `{name}` in `{}`; it has {}", files::shown(file).display(), known.join(", "))]
     NoEnvironment { file: PathBuf, name: String, known: Vec<String>, near: Option<String> },
-    #[error("`{}`: {reason}", file.display())]
+    #[error("`{}`: {reason}", files::shown(file).display())]
     Wrong { file: PathBuf, reason: String },
 }
 
@@ -221,7 +221,7 @@ impl Project {
         variables: &IndexMap<String, String>,
         named: &[String],
     ) -> Result<compose::Project, ConfigError> {
-        let folder = files.first().and_then(|file| file.parent()).unwrap_or(&self.root);
+        let folder = self.folder_of(files);
         let mut seen = dotenv_of(folder)?;
         seen.extend(variables.clone());
         let listed = seen.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
@@ -240,6 +240,20 @@ impl Project {
             profiles: &profiles,
             named,
         })?)
+    }
+
+    /// The project's variables over those of the `.env` beside Compose files, as these see them.
+    pub fn variables_beside(
+        &self,
+        files: &[PathBuf],
+    ) -> Result<IndexMap<String, String>, ConfigError> {
+        let mut variables = dotenv_of(self.folder_of(files))?;
+        variables.extend(self.variables.clone());
+        Ok(variables)
+    }
+
+    fn folder_of<'a>(&'a self, files: &'a [PathBuf]) -> &'a Path {
+        files.first().and_then(|file| file.parent()).unwrap_or(&self.root)
     }
 
     fn paths(&self, files: &[PathBuf]) -> Vec<PathBuf> {

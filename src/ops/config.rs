@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::OpsError;
+use super::{
+    OpsError,
+    secret::{REDACTED, Secret},
+};
 use crate::{
     compose::{self, MountKind},
     config::Project,
     model::Color,
 };
-
-/// What stands in place of a credential.
-pub const REDACTED: &str = "<redacted>";
 
 /// Compose's own order.
 const SECTIONS: [&str; 6] = ["name", "services", "networks", "volumes", "secrets", "configs"];
@@ -47,11 +47,19 @@ pub fn config(project: &Project, layer: Layer) -> Result<Resolved, OpsError> {
         // Those that are not made yet are no error here.
         project.variables.entry(name.clone()).or_insert_with(|| REDACTED.to_owned());
     }
+    project.variables = project.variables_beside(&match layer {
+        Layer::Durable if !project.durable_files().is_empty() => project.durable_files(),
+        Layer::Durable => project.app_files(Color::Blue)?,
+        Layer::App(color) => project.app_files(color)?,
+    })?;
     let files = load(&project, layer)?;
-    let secret = Secret::of(&project, &files);
+    let mut secret = Secret::of(&project, &files);
     // Read once more with the credentials hidden: a value that a command line splits into words is found by no search.
-    // Where that cannot be read, since a number is made of a credential, the search has to do.
-    let shown = load(&secret.hidden(&project), layer).unwrap_or_else(|_| files.clone());
+    // Where that cannot be read, since a number or a path is made of one, the search has to do.
+    let shown = load(&secret.hidden(&project), layer).unwrap_or_else(|_| {
+        secret.search_all(&project);
+        files.clone()
+    });
     let mut document = serde_json::to_value(shown).expect("own types have text keys");
     secret.mask(&mut document);
 
@@ -156,85 +164,4 @@ fn sorted(mut document: Value) -> Value {
         }
     }
     Value::Object(map)
-}
-
-/// What nobody shall see: the credentials, and the variables that secrets are made of.
-struct Secret {
-    names: BTreeSet<String>,
-    /// Longest first: one may be part of another.
-    values: Vec<String>,
-}
-
-impl Secret {
-    fn of(project: &Project, files: &compose::Project) -> Self {
-        let variables = files.secrets.values().filter_map(|secret| secret.environment.clone());
-        let names: BTreeSet<String> = project
-            .file
-            .credentials
-            .iter()
-            .chain(project.credentials.keys())
-            .cloned()
-            .chain(variables)
-            .collect();
-        let known = names.iter().filter_map(|name| project.variables.get(name));
-        let kept = files.secrets.values().filter_map(|secret| Some(&secret.value.as_ref()?.0));
-        let mut values: Vec<String> = known
-            .chain(project.credentials.values())
-            .chain(kept)
-            // Of a key in several lines, each line is one.
-            .flat_map(|value| value.lines().chain([value.as_str()]))
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty() && value != REDACTED)
-            .collect();
-        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        values.dedup();
-        Self { names, values }
-    }
-
-    /// The project with the hidden ones' values replaced.
-    fn hidden(&self, project: &Project) -> Project {
-        let mut project = project.clone();
-        for name in &self.names {
-            if project.variables.get(name).is_none_or(|value| !value.is_empty()) {
-                project.variables.insert(name.clone(), REDACTED.to_owned());
-            }
-        }
-        project
-    }
-
-    fn masked(&self, text: &str) -> String {
-        // Piece by piece: what was put in is not searched again.
-        let Some((value, at)) =
-            self.values.iter().find_map(|value| Some((value, text.find(value.as_str())?)))
-        else {
-            return text.to_owned();
-        };
-        let (before, after) = (&text[..at], &text[at + value.len()..]);
-        format!("{}{REDACTED}{}", self.masked(before), self.masked(after))
-    }
-
-    fn mask(&self, node: &mut Value) {
-        match node {
-            Value::String(text) => *text = self.masked(text),
-            Value::Number(number) if self.values.contains(&number.to_string()) => {
-                *node = REDACTED.into();
-            }
-            Value::Array(list) => list.iter_mut().for_each(|member| self.mask(member)),
-            Value::Object(map) => map.values_mut().for_each(|member| self.mask(member)),
-            _ => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longer_of_two_values_is_masked_whole_and_placeholders_are_not_searched() {
-        let values = vec!["secret-long".to_owned(), "secret".to_owned(), "red".to_owned()];
-        let secret = Secret { names: BTreeSet::new(), values };
-        assert_eq!(secret.masked("a secret-long and a secret"), "a <redacted> and a <redacted>");
-        assert_eq!(secret.masked("nothing here"), "nothing here");
-    }
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures_util::FutureExt as _;
+
 use super::{
     OpsError, Session,
     history::{self, Recorded},
@@ -78,16 +80,9 @@ pub(super) async fn deploy_locked(
         .plan(&ready.plan)
         .forced(options.force);
     let took = history::recorded(session, recorded, async || {
-        let took = session.execute(&ready.plan, Some(ready.color)).await?;
-        let revision = ready.revision.as_deref();
-        let images = releases::keep(session, &ready.app, revision).await;
-        session.journal.note(|change| {
-            for (service, image) in images {
-                change.digests.extend(image.digest.map(|digest| (service.clone(), digest)));
-                change.image_ids.insert(service, image.id);
-            }
-        });
-        Ok(took)
+        // What is known can be switched to, and then be gone back to: it is kept first.
+        let keep = || keep(session, &ready).boxed_local();
+        session.execute_with(&ready.plan, Some(ready.color), Some(&keep)).await
     })
     .await;
     let took = match took {
@@ -103,6 +98,17 @@ pub(super) async fn deploy_locked(
         took,
         previews: ready.previews,
     })
+}
+
+/// Keeps the release that is up now for a way back.
+async fn keep(session: &Session<'_>, ready: &Ready) {
+    let images = releases::keep(session, &ready.app, ready.revision.as_deref()).await;
+    session.journal.note(|change| {
+        for (service, image) in images {
+            change.digests.extend(image.digest.map(|digest| (service.clone(), digest)));
+            change.image_ids.insert(service, image.id);
+        }
+    });
 }
 
 /// A deployment ready to be carried out.

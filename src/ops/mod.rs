@@ -21,6 +21,7 @@ mod release;
 mod releases;
 mod rollback;
 mod scale;
+mod secret;
 mod session;
 mod sources;
 mod state;
@@ -34,7 +35,7 @@ mod undo;
 mod up;
 
 pub use cleanup::{Cleanup, cleanup, plan_cleanup};
-pub use config::{Layer, REDACTED, Resolved, config};
+pub use config::{Layer, Resolved, config};
 pub use credentials::open_with_credentials;
 pub use deploy::{DeployOptions, Deployed, deploy, plan_deploy};
 pub use doctor::{Finding, Report, doctor};
@@ -50,6 +51,7 @@ pub use journal::Journal;
 pub use logs::{LogTarget, access_log, log_targets};
 pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};
 pub use scale::{ScaleOptions, Scaled, scale};
+pub use secret::REDACTED;
 pub use session::Session;
 pub use status::{
     ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status, Vitals,

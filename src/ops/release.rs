@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::OpsError;
+use super::{OpsError, secret::is_secret};
 use crate::{
     compose::Problems,
     config::Project,
@@ -23,8 +23,6 @@ use crate::{
 };
 
 const FORMAT: u32 = 1;
-/// Endings of the names of variables that hold something secret, beside those that `credentials:` names.
-const SECRET: [&str; 6] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "_KEY", "CREDENTIALS"];
 
 /// A release as it was deployed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -186,10 +184,7 @@ fn moved(mount: &mut Mount, from: &Path, to: &Path) {
 fn secret_names(project: &Project, app: &App) -> Result<BTreeSet<String>, OpsError> {
     let files = project.load_app(app.color, &app.release)?;
     let of_secrets = files.secrets.values().filter_map(|secret| secret.environment.clone());
-    let named = project
-        .variables
-        .keys()
-        .filter(|name| SECRET.iter().any(|end| name.to_ascii_uppercase().ends_with(end)));
+    let named = project.variables.keys().filter(|name| is_secret(name));
     let listed = project.file.credentials.iter().chain(project.credentials.keys());
     let mut all: BTreeSet<String> = listed.chain(named).cloned().chain(of_secrets).collect();
     all.retain(|name| project.variables.get(name).is_some_and(|value| !value.is_empty()));

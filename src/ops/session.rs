@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use futures_util::future::LocalBoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::{Journal, OpsError};
@@ -51,6 +52,16 @@ impl Session<'_> {
         plan: &Plan,
         color: Option<Color>,
     ) -> Result<BTreeMap<Id, Duration>, OpsError> {
+        self.execute_with(plan, color, None).await
+    }
+
+    /// Does what a plan says, and `before_known` just before the proxy is told of the stack.
+    pub(super) async fn execute_with<'known>(
+        &self,
+        plan: &Plan,
+        color: Option<Color>,
+        before_known: Option<&dyn Fn() -> LocalBoxFuture<'known, ()>>,
+    ) -> Result<BTreeMap<Id, Duration>, OpsError> {
         if plan.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -58,8 +69,13 @@ impl Session<'_> {
         let noting = self.journal.noting(self.reporter);
         noting.on(Event::Planned(plan));
         let secrets = self.secrets();
-        let executor =
-            Executor { engine: self.engine, proxy: &proxy, reporter: &noting, secrets: &secrets };
+        let executor = Executor {
+            engine: self.engine,
+            proxy: &proxy,
+            reporter: &noting,
+            secrets: &secrets,
+            before_known,
+        };
         tokio::select! {
             done = executor.run(plan) => {
                 done.map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })
@@ -74,8 +90,13 @@ impl Session<'_> {
         let noting = self.journal.noting(self.reporter);
         noting.on(Event::Planned(plan));
         let secrets = self.secrets();
-        let executor =
-            Executor { engine: self.engine, proxy: &proxy, reporter: &noting, secrets: &secrets };
+        let executor = Executor {
+            engine: self.engine,
+            proxy: &proxy,
+            reporter: &noting,
+            secrets: &secrets,
+            before_known: None,
+        };
         let mut failures = tokio::select! {
             failures = executor.run_through(plan) => failures,
             () = self.cancel.cancelled() => return Err(OpsError::Interrupted),

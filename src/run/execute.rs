@@ -33,19 +33,21 @@ const IMAGES_AT_ONCE: usize = 3;
 /// How often the services that are ready are looked after while others come up.
 const WATCH: Duration = Duration::from_secs(2);
 
-pub struct Executor<'a> {
+pub struct Executor<'a, 'known> {
     pub engine: &'a dyn Engine,
     /// The proxy's container, for the steps that tell it something.
     pub proxy: &'a str,
     pub reporter: &'a dyn Reporter,
     /// What no evidence may show.
     pub secrets: &'a Secrets,
+    /// Done once the stack is up, before the proxy is told of it.
+    pub before_known: Option<&'a dyn Fn() -> LocalBoxFuture<'known, ()>>,
 }
 
 /// A step that came to its end.
 type Ended = (Id, Instant, Result<(), RunError>);
 
-impl Executor<'_> {
+impl Executor<'_, '_> {
     /// Does all steps, and returns how long each took. At the first failure nothing further starts, and what runs is
     /// let go: the next run of the same command converges.
     ///
@@ -157,6 +159,9 @@ impl Executor<'_> {
             Action::Follow(wait) => self.follow(plan, wait, progress).await?,
             Action::Certify(files) => certify(engine, self.proxy, files).await?,
             Action::Tell(request) => {
+                if let (Request::Put { .. }, Some(first)) = (&**request, self.before_known) {
+                    first().await;
+                }
                 // A stack is made known only while all of it is as ready as it was.
                 let known = ready.borrow().clone();
                 if matches!(**request, Request::Put { .. }) && !known.is_empty() {

@@ -16,7 +16,7 @@ const REST: Duration = Duration::from_secs(2);
 
 type Progress<'a> = &'a (dyn Fn(engine::Step) + Send + Sync);
 
-impl Executor<'_> {
+impl Executor<'_, '_> {
     /// Waits for the end of a container and tells the lines of its log.
     pub(super) async fn follow(
         &self,

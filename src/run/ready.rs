@@ -35,7 +35,7 @@ struct Looked {
     runs: Option<(Instant, u32)>,
 }
 
-impl Executor<'_> {
+impl Executor<'_, '_> {
     pub(super) async fn wait(&self, plan: &Plan, wait: &Wait) -> Result<(), RunError> {
         let mut looked = Looked::default();
         let end = poll(wait.limit, async || self.look(wait, &mut looked).await).await;

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::{Event, Executor, Failure};
 use crate::plan::{Id, Plan, Step};
 
-impl Executor<'_> {
+impl Executor<'_, '_> {
     /// Does all steps but those that wait for one that failed. All failures come at the end.
     pub async fn run_through(&self, plan: &Plan) -> Vec<Failure> {
         let secrets = self.secrets.and_files_of(plan);

@@ -80,6 +80,41 @@ fn credentials_and_secrets_are_redacted_wherever_they_are() {
 }
 
 #[test]
+fn what_is_named_like_a_secret_or_part_of_an_address_is_redacted() {
+    let compose = r#"services:
+  web:
+    build: { context: ., args: { NPM_TOKEN: "${NPM_TOKEN}" } }
+    image: "shop/web:${TAG}"
+    command: --password=${SHOP_PASSWORD} --user shop
+    env_file: [web.env]
+    environment: { POSTGRES_PASSWORD: in-the-file, ADDRESS: "amqp://shop:rabbit-word@mq/" }
+"#;
+    let folder =
+        project("name: shop\napp: { compose: [compose/compose.yaml] }\n", "services: {}\n");
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("compose/compose.yaml", compose);
+    write("compose/.env", "SHOP_PASSWORD=shop\nNPM_TOKEN=npm-word\nTAG=1\n");
+    write("compose/web.env", "APP_SECRET=env-word\nDATABASE_URL=mysql://shop:db-word@db/shop\n");
+    for arguments in [&[][..], &["--json"], &["--no-path-resolution"]] {
+        let out = config(folder.path(), arguments);
+        for secret in ["-word", "in-the-file", "password=shop"] {
+            assert!(!out.contains(secret), "{arguments:?}: {secret}\n{out}");
+        }
+        // A password that is a word of every day is not searched for.
+        assert!(out.contains("shop/web:1") && out.contains("mysql://shop:<redacted>@db"), "{out}");
+    }
+    // Also where the files cannot be read with its value hidden.
+    write("compose/compose.yaml", &format!("{compose}    ports: [\"${{PORT_TOKEN}}:80\"]\n"));
+    write("compose/.env", "SHOP_PASSWORD=long-word\nNPM_TOKEN=npm-word\nTAG=1\nPORT_TOKEN=81\n");
+    let out = config(folder.path(), &[]);
+    assert!(!out.contains("-word") && out.contains("'81'"), "{out}");
+}
+
+#[test]
 fn credentials_that_are_not_made_yet_are_no_error() {
     let folder = project(PROJECT, COMPOSE);
     std::fs::write(folder.path().join("web.env"), "").unwrap();
@@ -138,7 +173,11 @@ fn a_wrong_file_is_said_with_its_place() {
     let folder = project("name: shop\napp: {}\n", "services:\n  web:\n    imagee: nginx\n");
     let (code, out, err) = envctl(folder.path(), &["config"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));
-    assert!(err.contains("compose.yaml:3:5 services.web.imagee"), "{err}");
+    assert!(err.starts_with("error: compose.yaml:3:5 services.web.imagee"), "{err}");
+    std::fs::create_dir(folder.path().join("below")).unwrap();
+    let (_, _, err) = envctl(&folder.path().join("below"), &["config"]);
+    let path = folder.path().join("compose.yaml:3:5").display().to_string();
+    assert!(err.starts_with(&format!("error: {path} ")), "{err}");
 }
 
 #[test]

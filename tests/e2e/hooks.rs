@@ -12,7 +12,7 @@ fn project() -> Sandbox {
             "  {name}:\n    build: web\n    profiles: [tasks]\n    restart: always\n    command: [sh, -c, \"{command}\"]\n    volumes: [\"./beats:/beats\"]\n"
         )
     };
-    let ask = "perl -MIO::Socket::INET -e 'for my $$u (@ARGV) { my ($$h, $$p) = $$u =~ m{^http://([^:/]+):(\\\\d+)} or die $$u; my $$s = IO::Socket::INET->new(PeerAddr => $$h, PeerPort => $$p) or die qq($$u $$!); print $$s qq(GET /mark HTTP/1.1\\\\r\\\\nhost: x\\\\r\\\\nconnection: close\\\\r\\\\n\\\\r\\\\n); local $$/; my $$a = <$$s>; $$a =~ /first/ or die qq(no mark at $$u: $$a); print qq(asked $$u\\\\n) }' http://web:8080 $$ENVCTL_PREVIEW_URL";
+    let ask = "perl -MIO::Socket::INET -e 'for my $$u (@ARGV) { my ($$h, $$p) = $$u =~ m{^http://([^:/]+):(\\\\d+)} or die $$u; my $$s = IO::Socket::INET->new(PeerAddr => $$h, PeerPort => $$p) or die qq($$u $$!); print $$s qq(GET /mark HTTP/1.1\\\\r\\\\nhost: x\\\\r\\\\nconnection: close\\\\r\\\\n\\\\r\\\\n); my $$a = q(); while (sysread($$s, $$a, 9999, length $$a)) { last if $$a =~ /first/ } $$a =~ /first/ or die qq(no mark at $$u: $$a); print qq(asked $$u\\\\n) }' http://web:8080 $$ENVCTL_PREVIEW_URL";
     let compose = sandbox.read("compose.yaml");
     let all = [
         compose,

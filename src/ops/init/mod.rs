@@ -12,7 +12,7 @@ use std::{
 
 use indexmap::IndexMap;
 
-use super::{OpsError, config::REDACTED};
+use super::{OpsError, secret::REDACTED};
 use crate::{
     base::files,
     compose::{self, Problem, Problems},

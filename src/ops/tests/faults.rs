@@ -19,6 +19,7 @@ enum Case {
     DeployOverAnOldRelease,
     Switch,
     Rollback,
+    RollbackToWhatIsGone,
     Cleanup,
     DurableUp,
     DurableApply,
@@ -41,9 +42,12 @@ impl Case {
                 stage.with_app(&changed);
                 stage.deploy().await.unwrap();
             }
-            Self::Rollback | Self::Cleanup => {
+            Self::Rollback | Self::RollbackToWhatIsGone | Self::Cleanup => {
                 stage.with_app(&changed);
                 stage.up().await.unwrap();
+                if self == Self::RollbackToWhatIsGone {
+                    ops::cleanup(&stage.session(), None, false).await.unwrap();
+                }
             }
             Self::DurableApply => {
                 stage.with_db(&DB.replace("    image:", "    tty: true\n    image:"));
@@ -61,7 +65,7 @@ impl Case {
             Self::FirstUp | Self::UpOverALiveRelease => stage.up().await.map(|_| ()),
             Self::FirstDeploy | Self::DeployOverAnOldRelease => stage.deploy().await.map(|_| ()),
             Self::Switch => stage.switch(Some(Color::Green)).await.map(|_| ()),
-            Self::Rollback => {
+            Self::Rollback | Self::RollbackToWhatIsGone => {
                 ops::rollback(&session, &ops::RollbackOptions::default()).await.map(|_| ())
             }
             Self::Cleanup => ops::cleanup(&session, None, false).await.map(|_| ()),
@@ -76,7 +80,8 @@ impl Case {
     /// What a person does after it: the same again. After a rollback that took place, that would be the way forth: its workers
     /// are seen to by a switch to where it led.
     async fn again(self, stage: &Stage) -> Result<(), OpsError> {
-        if self == Self::Rollback && stage.routing().live == Some(Color::Blue) {
+        let back = matches!(self, Self::Rollback | Self::RollbackToWhatIsGone);
+        if back && stage.routing().live == Some(Color::Blue) {
             return stage.switch(Some(Color::Blue)).await.map(|_| ());
         }
         self.run(stage).await
@@ -86,7 +91,10 @@ impl Case {
     fn serving(self, stage: &Stage) -> Vec<(String, String)> {
         let Some(live) = stage.routing().live else { return vec![] };
         let prefix = format!("shop-devlocal-{live}-");
-        let moves = matches!(self, Self::Switch | Self::Rollback | Self::UpOverALiveRelease);
+        let moves = matches!(
+            self,
+            Self::Switch | Self::Rollback | Self::RollbackToWhatIsGone | Self::UpOverALiveRelease
+        );
         let goes_on = |name: &str| match self {
             // Workers move with the traffic.
             _ if moves && name.contains("-worker-") => false,
@@ -138,6 +146,12 @@ async fn struck(case: Case, fault: Fault, n: usize, expected: &[String], live: O
     let now_live = stage.routing().live;
     assert!(now_live == was_live || now_live == live, "{at}: {now_live:?} is live");
 
+    if matches!(fault, Fault::Stop | Fault::StopAfter) {
+        for stack in stage.routing().stacks.values() {
+            assert!(is_kept(&stage, &stack.release), "{at}: there is no way back to what is known");
+        }
+    }
+
     stage.next_process().await;
     let again = case.again(&stage).await;
     again.unwrap_or_else(|error| panic!("{at}: {error}\n{}", stage.notes.all()));
@@ -157,6 +171,14 @@ async fn struck(case: Case, fault: Fault, n: usize, expected: &[String], live: O
     }
 }
 
+/// Whether a release could be deployed again.
+fn is_kept(stage: &Stage, release: &str) -> bool {
+    let files = (0..10).filter_map(|slot| {
+        stage.engine.volume_file("shop-devlocal-proxy-state", &format!("releases/{slot}.json"))
+    });
+    files.map(|file| String::from_utf8(file).unwrap()).any(|file| file.contains(release))
+}
+
 macro_rules! survives {
     ($($name:ident: $case:ident,)*) => {
         $(#[tokio::test(start_paused = true)]
@@ -173,6 +195,7 @@ survives! {
     a_deploy_over_an_old_release_survives_a_fault_or_a_kill_at_any_call: DeployOverAnOldRelease,
     a_switch_survives_a_fault_or_a_kill_at_any_call: Switch,
     a_rollback_survives_a_fault_or_a_kill_at_any_call: Rollback,
+    a_rollback_that_deploys_again_survives_a_fault_or_a_kill_at_any_call: RollbackToWhatIsGone,
     a_cleanup_survives_a_fault_or_a_kill_at_any_call: Cleanup,
     durable_up_survives_a_fault_or_a_kill_at_any_call: DurableUp,
     durable_up_apply_survives_a_fault_or_a_kill_at_any_call: DurableApply,

@@ -48,7 +48,8 @@ async fn run_with(
     secrets: &[&str],
 ) -> Result<(), Failure> {
     let secrets = Secrets::new(secrets);
-    let executor = Executor { engine, proxy: "proxy", reporter: told, secrets: &secrets };
+    let executor =
+        Executor { engine, proxy: "proxy", reporter: told, secrets: &secrets, before_known: None };
     executor.run(plan).await.map(|_| ())
 }
 
