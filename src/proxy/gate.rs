@@ -25,9 +25,13 @@ pub(super) struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
-    maintenance: Option<Option<Bytes>>,
+    maintenance: Option<Shown>,
     pause: Option<Pause>,
 }
+
+/// What is shown meanwhile: the user's page, where there is one.
+#[derive(Debug)]
+struct Shown(Option<Bytes>);
 
 #[derive(Debug, Clone)]
 struct Pause {
@@ -79,7 +83,7 @@ impl Gate {
 
     pub fn maintain(&self, maintenance: Option<&Maintenance>) {
         let mut state = self.state();
-        let page = |it: &Maintenance| it.page.as_ref().map(|page| Bytes::from(page.clone()));
+        let page = |it: &Maintenance| Shown(it.page.clone().map(Bytes::from));
         state.maintenance = maintenance.map(page);
         self.shut.store(state.maintenance.is_some() || state.pause.is_some(), SeqCst);
     }
@@ -100,7 +104,7 @@ impl Gate {
         loop {
             let pause = {
                 let mut state = self.state();
-                if let Some(page) = &state.maintenance {
+                if let Some(Shown(page)) = &state.maintenance {
                     return Err(Closed::Maintenance(page.clone()));
                 }
                 // It ends by itself with the first request after its time.

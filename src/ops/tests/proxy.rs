@@ -76,8 +76,9 @@ fn answer(engine: &Memory, request: Request) -> Answer {
         Request::Drained { .. } | Request::Retire { .. } => {
             Answer::Drained { left: Draining::default() }
         }
-        Request::Probe { .. } | Request::Certificates { .. } => Answer::Done,
-        Request::Pause { .. } => Answer::Done,
+        Request::Probe { .. } | Request::Certificates { .. } | Request::Pause { .. } => {
+            Answer::Done
+        }
         Request::Resume => Answer::Resumed { held: 0 },
         Request::Maintain { maintenance } => {
             routing.maintenance = maintenance;
