@@ -48,7 +48,7 @@ def durable(quick):
     rounds = 3 if quick else 20
     compose, version = tools.compose()
     ours, theirs = [], []
-    with project() as (folder, _):
+    with project(durable=True) as (folder, _):
         file = (*compose, "-p", f"{PROJECT}-compose", "-f", "compose-durable.yml")
         run(*file, "up", "-d", "--wait", cwd=folder)
         envctl("durable", "up", cwd=folder)

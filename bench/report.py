@@ -6,11 +6,11 @@ from pathlib import Path
 
 SHOWN = "docs/benchmarks.md"
 FILE = Path(__file__).parent.parent / SHOWN
-ORDER = ("deploy", "durable", "compose", "proxy", "slow", "switch")
+ORDER = ("deploy", "stacks", "durable", "status", "compose", "proxy", "slow", "switch")
 HEAD = """\
 # Benchmarks
 
-Written by `scripts/bench all`; each part ends with its date, machine, versions and command. All sides of a part are
+Written by `scripts/bench`; each part ends with its date, machine, versions and command. All sides of a part are
 measured in one run, in turns. Absolute numbers are of that machine: the ratios are what carries over.
 """
 

@@ -1,11 +1,14 @@
 """Programs, ports, and what is left on the engine."""
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 LABEL = "dev.envctl.bench"
@@ -21,8 +24,13 @@ def say(text):
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def run(*command, cwd=None, env=None, limit=120):
+def run(*command, **options):
     """Runs a program to its good end and returns what it printed."""
+    return finished(*command, **options)[0]
+
+
+def finished(*command, cwd=None, env=None, limit=120):
+    """Runs a program to its good end and returns what it wrote to stdout and to stderr."""
     try:
         done = subprocess.run(
             command, cwd=cwd, env={**os.environ, **(env or {})}, timeout=limit,
@@ -35,7 +43,7 @@ def run(*command, cwd=None, env=None, limit=120):
     if done.returncode != 0:
         said = "\n  ".join((done.stderr or done.stdout).strip().splitlines()[-15:])
         raise Failed(f"`{' '.join(command)}` ended with {done.returncode}\n  {said}")
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def timed(*command, **options):
@@ -43,6 +51,24 @@ def timed(*command, **options):
     started = time.monotonic()
     run(*command, **options)
     return time.monotonic() - started
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a whole process took: seconds, seconds of processor, MiB at its peak; and what it said on stderr."""
+
+    seconds: float
+    cpu: float
+    memory: float
+    said: str
+
+
+def measured(*command, cwd):
+    """Runs a program to its good end and tells what it took, with the processes that it waited for."""
+    with tempfile.NamedTemporaryFile("r") as told:
+        runner = (sys.executable, "-I", "-S", str(Path(__file__).with_name("runner.py")), told.name)
+        _, said = finished(*runner, *command, cwd=cwd, limit=600)
+        return Run(**json.load(told), said=said)
 
 
 def envctl(*arguments, cwd, **options):
@@ -92,7 +118,7 @@ def sweep():
             every = ("--all",) if kind == "container" else ()
             found = run("docker", kind, "ls", *every, "--quiet", "--filter", f"label={label}").split()
             if found:
-                run("docker", kind, *remove, *dict.fromkeys(found))
+                run("docker", kind, *remove, *dict.fromkeys(found), limit=600)
 
 
 class Shared:

@@ -26,43 +26,52 @@ http {
 }
 """ % ("envctl " * 28 + "end\n")
 
+# store → (api, jobs) → web
 SERVICES = {"store": (), "api": ("store",), "jobs": ("store",), "web": ("api", "jobs")}
 
 
-def compose_file(port):
-    """store → (api, jobs) → web. A check each second, the shortest that is usual: Docker's "healthy" waits for one."""
-    services = {}
-    for name, needs in SERVICES.items():
-        services[name] = {
-            "image": IMAGE,
-            "labels": {LABEL: "1"},
-            "healthcheck": {
+def flat(count):
+    """Services that need nothing of each other."""
+    return {f"s{number:03}": () for number in range(1, count + 1)}
+
+
+def compose_file(port, services=SERVICES, interval="1s"):
+    """The services as a Compose file; the last one is reached from outside, the first has a volume.
+
+    A check each second is the shortest that is usual: Docker's "healthy" waits for one. Without an interval: no checks.
+    """
+    described = {name: {"image": IMAGE, "labels": {LABEL: "1"}} for name in services}
+    if interval:
+        for name, needs in services.items():
+            described[name]["healthcheck"] = {
                 "test": ["CMD", "/busybox", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/"],
-                "interval": "1s", "timeout": "3s", "retries": 10,
-            },
-            "depends_on": {need: {"condition": "service_healthy"} for need in needs},
-        }
-    services["web"]["ports"] = [f"127.0.0.1:{port}:8080"]
-    services["store"]["volumes"] = ["data:/data"]
+                "interval": interval, "timeout": "3s", "retries": 10,
+            }
+            described[name]["depends_on"] = {need: {"condition": "service_healthy"} for need in needs}
+    first, *_, last = described.values()
+    last["ports"] = [f"127.0.0.1:{port}:8080"]
+    first["volumes"] = ["data:/data"]
     labelled = {"labels": {LABEL: "1"}}
     # JSON is YAML.
-    return json.dumps({"services": services, "networks": {"default": labelled}, "volumes": {"data": labelled}}, indent=1)
+    return json.dumps({"services": described, "networks": {"default": labelled}, "volumes": {"data": labelled}}, indent=1)
 
 
 @contextmanager
-def project():
-    """A folder with envctl.yaml, app.yml and durable.yml, and the image that they name."""
+def project(file=compose_file, durable=False):
+    """A folder with envctl.yaml, app.yml and durable.yml, and the image that they name; `file` writes a stack's file."""
     folder = Path(tempfile.mkdtemp(prefix="envctl-bench."))
     try:
         build_image(folder / "image")
         port = free_port(apart=(10, 20))
-        (folder / "app.yml").write_text(compose_file(port), encoding="utf-8")
-        (folder / "durable.yml").write_text(compose_file(free_port()), encoding="utf-8")
-        (folder / "compose-app.yml").write_text(compose_file(free_port()), encoding="utf-8")
-        (folder / "compose-durable.yml").write_text(compose_file(free_port()), encoding="utf-8")
+        (folder / "app.yml").write_text(file(port), encoding="utf-8")
+        (folder / "compose-app.yml").write_text(file(free_port()), encoding="utf-8")
+        layer = ""
+        if durable:
+            (folder / "durable.yml").write_text(file(free_port()), encoding="utf-8")
+            (folder / "compose-durable.yml").write_text(file(free_port()), encoding="utf-8")
+            layer = "durable:\n  compose: [durable.yml]\n"
         (folder / "envctl.yaml").write_text(
-            f"name: {PROJECT}\ndurable:\n  compose: [durable.yml]\napp:\n  compose: [app.yml]\n"
-            "proxy:\n  drain: 5s\n", encoding="utf-8",
+            f"name: {PROJECT}\n{layer}app:\n  compose: [app.yml]\nproxy:\n  drain: 5s\n", encoding="utf-8",
         )
         yield folder, port
     finally:

@@ -32,7 +32,7 @@ pub struct Global {
     /// Say nothing but warnings, errors and what was asked for
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Say more: the lines of builds
+    /// Say more: the lines of builds, the engine's share of the time
     #[arg(long, short, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
 }

@@ -13,10 +13,11 @@ use super::{
     exit::Exit,
 };
 use crate::{
+    base::words,
     config::{ConfigError, Project, Shell},
     engine::{
         Engine,
-        docker::{Address, Docker},
+        docker::{Address, Docker, spent},
     },
     ops::{self, Journal, OpsError, Session},
     run::Reporter,
@@ -147,6 +148,12 @@ impl Context {
             self.ui.failure(&error.to_string(), &error.hints(), error.evidence());
             error.exit()
         });
+        let (calls, time) = spent();
+        if calls > 0 {
+            let calls = words::count(calls, "call");
+            self.ui
+                .detail(&format!("{calls} of the engine, under way for {} ms", time.as_millis()));
+        }
         match self.ui.finish() {
             Ok(()) => exit,
             Err(_) => Exit::Failed,

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use super::{context::Context, error::CliError, exit::Exit};
 use crate::{
     base::words,
-    model::{Change, Outcome, Route, control::Draining},
+    model::{Change, Holder, Outcome, Route, control::Draining},
     ops::{self, ColorStatus, Status, Vitals},
     ui,
 };
@@ -96,11 +96,15 @@ fn text(status: &Status) -> String {
         let _ = writeln!(text, "\nlast: {}", last(change));
     }
     if let Some(holder) = &status.lock {
-        let _ = writeln!(
-            text,
-            "\nunder way: `{}` of {} since {}",
-            holder.what, holder.who, holder.since
-        );
+        let Holder { what, who, since, .. } = holder;
+        let _ = if status.lock_lapsed {
+            writeln!(
+                text,
+                "\nbroken off: `{what}` of {who} (since {since}) died; the next command that changes something goes on from what it left"
+            )
+        } else {
+            writeln!(text, "\nunder way: `{what}` of {who} since {since}")
+        };
     }
     text
 }

@@ -44,6 +44,8 @@ pub struct Status {
     pub durable: Vec<DurableStatus>,
     /// The operation that runs now.
     pub lock: Option<Holder>,
+    /// The holder's process is gone; the next changing command takes over.
+    pub lock_lapsed: bool,
     /// The last change that ended.
     pub last: Option<Change>,
     /// Where the live stack is reached.
@@ -155,6 +157,7 @@ pub async fn status(session: &Session<'_>) -> Result<Status, OpsError> {
         .into_iter()
         .map(|service| DurableStatus { vitals: of(&service.container), service })
         .collect();
+    let held = lock::current(session, &observed);
     Ok(Status {
         project: names.project.clone(),
         environment: names.environment.clone(),
@@ -166,7 +169,10 @@ pub async fn status(session: &Session<'_>) -> Result<Status, OpsError> {
         proxy,
         colors,
         durable,
-        lock: lock::current(session, &observed),
+        lock_lapsed: held
+            .as_ref()
+            .is_some_and(|held| lock::died_here(held, &lock::holder(session, ""))),
+        lock: held,
         last,
         addresses: files.map(|files| preview::live(session, &files)).unwrap_or_default(),
     })

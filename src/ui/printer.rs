@@ -134,6 +134,13 @@ impl Ui {
         }
     }
 
+    /// Says what only those want to know who asked for more with `verbose`.
+    pub fn detail(&self, text: &str) {
+        if self.options.verbose {
+            self.say(text);
+        }
+    }
+
     /// What to do next; silent with `quiet`.
     pub fn hint(&self, text: &str) {
         if !self.options.quiet {

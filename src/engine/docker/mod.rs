@@ -22,6 +22,7 @@ mod network;
 mod observe;
 mod pull;
 mod reference;
+mod spent;
 mod tls;
 mod transport;
 mod usage;
@@ -36,6 +37,7 @@ use async_trait::async_trait;
 
 pub use address::Address;
 pub use call::Docker;
+pub use spent::spent;
 
 use super::{Engine, Info, LogOptions, LogStream, Output, Progress, Result};
 use crate::model::{

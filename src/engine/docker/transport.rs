@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Address, tls, version::Version};
+use super::{Address, spent, tls, version::Version};
 use crate::engine::EngineError;
 
 type Bollard = bollard::errors::Error;
@@ -85,6 +85,7 @@ impl Transport {
     /// Sends a request over a kept connection, or over a new one where none is free.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Bollard> {
         let mut request = self.prepared(request)?;
+        let _call = spent::begin();
         loop {
             let kept = self.take();
             let fresh = kept.is_none();
