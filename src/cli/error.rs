@@ -186,6 +186,7 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::NoComposeFile { .. }
         | OpsError::NeverServed { .. }
         | OpsError::LiveAlready { .. }
+        | OpsError::BadPage { .. }
         | OpsError::NoService { .. } => Exit::Usage,
         OpsError::Engine(error) => engine(error),
         OpsError::Proxy(error) => talk(error),

@@ -53,6 +53,14 @@ fn text(status: &Status) -> String {
         .map_or_else(|| "nothing is live".to_owned(), |color| format!("{color} is live"));
     let since = status.switched.as_ref().map(|time| format!(" since {time}")).unwrap_or_default();
     let _ = writeln!(text, "{} {}: {live}{since}", status.project, status.environment);
+    if let Some(since) = &status.maintenance {
+        let _ = writeln!(text, "under maintenance since {since}: `envctl maintenance off` ends it");
+    }
+    if let Some(paused) = status.paused {
+        let held = words::count(usize::try_from(paused.held).unwrap_or(usize::MAX), "request");
+        let left = words::duration(Duration::from_millis(paused.left_ms));
+        let _ = writeln!(text, "paused: {held} held, {left} left; `envctl resume` ends it");
+    }
     let routes = status.live.and_then(|live| Some(status.colors.get(&live)?.routes.as_slice()));
     for address in &status.addresses {
         let route = routes.and_then(|all| all.iter().find(|route| route.listen == address.route));

@@ -16,7 +16,7 @@ use crate::{
     model::{
         Change, Color, Container, Holder, Inspection, Names, Observed, Route, Routing, Stack,
         State, Usage,
-        control::{self, Answer, Draining, Request},
+        control::{self, Answer, Draining, Paused, Request},
         labels,
     },
     run,
@@ -35,6 +35,10 @@ pub struct Status {
     pub live: Option<Color>,
     /// When the traffic last moved.
     pub switched: Option<String>,
+    /// While all live routes answer with a page: since when.
+    pub maintenance: Option<String>,
+    /// While new requests are held.
+    pub paused: Option<Paused>,
     pub proxy: ProxyStatus,
     pub colors: BTreeMap<Color, ColorStatus>,
     pub durable: Vec<DurableStatus>,
@@ -114,6 +118,7 @@ pub async fn status(session: &Session<'_>) -> Result<Status, OpsError> {
     let observed = session.observe().await?;
     let (told, vitals) = tokio::try_join!(told(session, &observed), vitals(session, &observed))?;
     let Told { answer, routing, last } = told;
+    let paused = answer.as_ref().and_then(|status| status.paused);
     // Where the files cannot be read the addresses are left out: what stands can be told without them.
     let files = session.project.load_app(routing.live.unwrap_or(Color::Blue), "").ok();
     let of = |name: &str| vitals.get(name).cloned().unwrap_or_default();
@@ -161,6 +166,8 @@ pub async fn status(session: &Session<'_>) -> Result<Status, OpsError> {
         environments: environments(names, &observed),
         live: routing.live,
         switched: routing.switched,
+        maintenance: routing.maintenance.map(|it| it.since),
+        paused,
         proxy,
         colors,
         durable,
