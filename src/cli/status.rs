@@ -149,11 +149,20 @@ fn rows(status: &Status) -> Vec<[String; 7]> {
             let number = service.container.rsplit('-').next().filter(|_| several);
             let shown =
                 number.map_or(service.service.clone(), |n| format!("{}-{n}", service.service));
-            let (state, image) = (&service.state, &service.image);
-            rows.push(row(color.as_str(), &shown, state, &service.vitals, image));
+            let image = &service.image;
+            rows.push(row(color.as_str(), &shown, word(service), &service.vitals, image));
         }
     }
     rows
+}
+
+/// The state of a service; what is to run to its end and did is done, and not just stopped.
+fn word(service: &ops::ServiceStatus) -> &str {
+    let ends = matches!(service.role.as_deref(), Some("job" | "hook" | "test"));
+    match (ends, service.state.as_str(), service.vitals.exit_code) {
+        (true, "stopped", Some(0)) => "done",
+        (_, state, _) => state,
+    }
 }
 
 /// `20261121T091116.390Z-0fde, revision 1e8b241f00, tests passed`.
@@ -215,4 +224,25 @@ pub fn draining(draining: &Draining) -> String {
     .collect();
     parts.push(format!("{} left", words::duration(Duration::from_millis(draining.left_ms))));
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_as_it_should_is_done_and_what_should_run_is_stopped() {
+        let service = |role: Option<&str>, code| ops::ServiceStatus {
+            service: "it".to_owned(),
+            container: "it-1".to_owned(),
+            role: role.map(str::to_owned),
+            state: "stopped".to_owned(),
+            image: String::new(),
+            vitals: Vitals { exit_code: Some(code), ..Vitals::default() },
+        };
+        assert_eq!(word(&service(Some("hook"), 0)), "done");
+        assert_eq!(word(&service(Some("job"), 3)), "stopped");
+        assert_eq!(word(&service(Some("worker"), 0)), "stopped");
+        assert_eq!(word(&service(None, 0)), "stopped");
+    }
 }

@@ -85,6 +85,8 @@ pub struct ColorStatus {
 pub struct ServiceStatus {
     pub service: String,
     pub container: String,
+    /// `worker`, `job`, `hook` or `test`; none for what serves.
+    pub role: Option<String>,
     pub state: String,
     pub image: String,
     #[serde(flatten)]
@@ -253,6 +255,7 @@ fn services(
         .map(|found| ServiceStatus {
             service: found.label(labels::SERVICE).unwrap_or(&found.name).to_owned(),
             container: found.name.clone(),
+            role: found.label(labels::ROLE).map(str::to_owned),
             state: word(found.state).to_owned(),
             image: found.image.clone(),
             vitals: vitals.get(&found.name).cloned().unwrap_or_default(),
