@@ -19,5 +19,6 @@ mod e2e {
     mod scale;
     mod story;
     mod switching;
+    mod traffic;
     mod unmodified;
 }
