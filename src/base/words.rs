@@ -17,6 +17,14 @@ pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
+/// `a`, `a and b`, `a, b and c`.
+pub fn list(things: &[String]) -> String {
+    match things {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => things.concat(),
+    }
+}
+
 /// `340 ms`, `2.1 s`, `1 min 5 s`, `3 h 2 min`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -51,6 +59,11 @@ mod tests {
     fn words_read_as_people_write_them() {
         assert_eq!(count(1, "step"), "1 step");
         assert_eq!(count(0, "step"), "0 steps");
+        let list =
+            |things: &[&str]| list(&things.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(list(&["a"]), "a");
+        assert_eq!(list(&["a", "b"]), "a and b");
+        assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(duration(Duration::from_millis(340)), "340 ms");
         assert_eq!(duration(Duration::from_millis(2100)), "2.1 s");
         assert_eq!(duration(Duration::from_secs(65)), "1 min 5 s");

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    cleanup, completions, config, credentials, deploy, doctor, durable, history, init, logs, plan,
-    proxy, rollback, scale, status, switch, test, tls, up,
+    cleanup, completions, config, credentials, deploy, doctor, durable, history, init, logs,
+    maintenance, pause, plan, proxy, rollback, scale, status, switch, test, tls, up,
 };
 use crate::ui::Progress;
 
@@ -44,6 +44,9 @@ pub enum Command {
     Deploy(deploy::Args),
     Test(test::Args),
     Switch(switch::Args),
+    Pause(pause::Args),
+    Resume(pause::ResumeArgs),
+    Maintenance(maintenance::Args),
     Rollback(rollback::Args),
     Scale(scale::Args),
     Status(status::Args),
@@ -69,6 +72,7 @@ impl Command {
             | Self::Deploy(_)
             | Self::Test(_)
             | Self::Switch(_)
+            | Self::Maintenance(_)
             | Self::Rollback(_)
             | Self::Scale(_)
             | Self::Cleanup(_) => true,
@@ -89,7 +93,7 @@ pub struct Waits {
     pub wait_timeout: Duration,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a time such as 30s, 5m or 1m30s".to_owned();
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;
     Duration::try_from(span).map_err(|_| wrong())

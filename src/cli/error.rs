@@ -105,7 +105,7 @@ impl CliError {
                     hints.push("no container was touched: both colors are as they were".to_owned());
                 } else if let Some(color) = color {
                     hints.push(format!(
-                        "the live color is untouched; {color} stands for a look: `{}`, `envctl status`",
+                        "no traffic was moved; {color} stands for a look: `{}`, `envctl status`",
                         logs(&failure.source, *color)
                     ));
                 } else if matches!(failure.source, RunError::NotHealthy(_)) {
@@ -122,15 +122,13 @@ impl CliError {
                     hints.extend(cause_hint(evidence.cause).map(str::to_owned));
                 }
                 if kept.is_none() {
-                    let text = "the live color is untouched; without `--cleanup-on-failure` the new one stays for a look";
+                    let text = "no traffic was moved; without `--cleanup-on-failure` the new one stays for a look";
                     hints.push(text.to_owned());
                 }
                 hints
             }
             OpsError::TestsFailed { color, .. } => {
-                vec![format!(
-                    "the live color is untouched; `envctl logs {color}` shows the new one"
-                )]
+                vec![format!("no traffic was moved; `envctl logs {color}` shows the new one")]
             }
             OpsError::NotOurs { kind, name } => vec![not_ours(kind, name)],
             OpsError::Locked { holder } => {
@@ -188,6 +186,7 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::NoComposeFile { .. }
         | OpsError::NeverServed { .. }
         | OpsError::LiveAlready { .. }
+        | OpsError::BadPage { .. }
         | OpsError::NoService { .. } => Exit::Usage,
         OpsError::Engine(error) => engine(error),
         OpsError::Proxy(error) => talk(error),

@@ -14,6 +14,8 @@ mod exit;
 mod history;
 mod init;
 mod logs;
+mod maintenance;
+mod pause;
 mod plan;
 mod proxy;
 mod rollback;
@@ -89,6 +91,9 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::Deploy(args) => deploy::run(context, args).await,
         Command::Test(args) => test::run(context, args).await,
         Command::Switch(args) => switch::run(context, args).await,
+        Command::Pause(args) => pause::run(context, args).await,
+        Command::Resume(args) => pause::resume(context, args).await,
+        Command::Maintenance(args) => maintenance::run(context, args).await,
         Command::Rollback(args) => rollback::run(context, args).await,
         Command::Scale(args) => scale::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use super::{context::Context, error::CliError, exit::Exit};
 use crate::{
     base::words,
-    model::{Change, Outcome, Route, control::Draining},
+    model::{Change, Holder, Outcome, Route, control::Draining},
     ops::{self, ColorStatus, Status, Vitals},
     ui,
 };
@@ -53,6 +53,14 @@ fn text(status: &Status) -> String {
         .map_or_else(|| "nothing is live".to_owned(), |color| format!("{color} is live"));
     let since = status.switched.as_ref().map(|time| format!(" since {time}")).unwrap_or_default();
     let _ = writeln!(text, "{} {}: {live}{since}", status.project, status.environment);
+    if let Some(since) = &status.maintenance {
+        let _ = writeln!(text, "under maintenance since {since}: `envctl maintenance off` ends it");
+    }
+    if let Some(paused) = status.paused {
+        let held = words::count(usize::try_from(paused.held).unwrap_or(usize::MAX), "request");
+        let left = words::duration(Duration::from_millis(paused.left_ms));
+        let _ = writeln!(text, "paused: {held} held, {left} left; `envctl resume` ends it");
+    }
     let routes = status.live.and_then(|live| Some(status.colors.get(&live)?.routes.as_slice()));
     for address in &status.addresses {
         let route = routes.and_then(|all| all.iter().find(|route| route.listen == address.route));
@@ -88,11 +96,15 @@ fn text(status: &Status) -> String {
         let _ = writeln!(text, "\nlast: {}", last(change));
     }
     if let Some(holder) = &status.lock {
-        let _ = writeln!(
-            text,
-            "\nunder way: `{}` of {} since {}",
-            holder.what, holder.who, holder.since
-        );
+        let Holder { what, who, since, .. } = holder;
+        let _ = if status.lock_lapsed {
+            writeln!(
+                text,
+                "\nbroken off: `{what}` of {who} (since {since}) died; the next command that changes something goes on from what it left"
+            )
+        } else {
+            writeln!(text, "\nunder way: `{what}` of {who} since {since}")
+        };
     }
     text
 }
@@ -137,11 +149,20 @@ fn rows(status: &Status) -> Vec<[String; 7]> {
             let number = service.container.rsplit('-').next().filter(|_| several);
             let shown =
                 number.map_or(service.service.clone(), |n| format!("{}-{n}", service.service));
-            let (state, image) = (&service.state, &service.image);
-            rows.push(row(color.as_str(), &shown, state, &service.vitals, image));
+            let image = &service.image;
+            rows.push(row(color.as_str(), &shown, word(service), &service.vitals, image));
         }
     }
     rows
+}
+
+/// The state of a service; what is to run to its end and did is done, and not just stopped.
+fn word(service: &ops::ServiceStatus) -> &str {
+    let ends = matches!(service.role.as_deref(), Some("job" | "hook" | "test"));
+    match (ends, service.state.as_str(), service.vitals.exit_code) {
+        (true, "stopped", Some(0)) => "done",
+        (_, state, _) => state,
+    }
 }
 
 /// `20261121T091116.390Z-0fde, revision 1e8b241f00, tests passed`.
@@ -203,4 +224,25 @@ pub fn draining(draining: &Draining) -> String {
     .collect();
     parts.push(format!("{} left", words::duration(Duration::from_millis(draining.left_ms))));
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_as_it_should_is_done_and_what_should_run_is_stopped() {
+        let service = |role: Option<&str>, code| ops::ServiceStatus {
+            service: "it".to_owned(),
+            container: "it-1".to_owned(),
+            role: role.map(str::to_owned),
+            state: "stopped".to_owned(),
+            image: String::new(),
+            vitals: Vitals { exit_code: Some(code), ..Vitals::default() },
+        };
+        assert_eq!(word(&service(Some("hook"), 0)), "done");
+        assert_eq!(word(&service(Some("job"), 3)), "stopped");
+        assert_eq!(word(&service(Some("worker"), 0)), "stopped");
+        assert_eq!(word(&service(None, 0)), "stopped");
+    }
 }

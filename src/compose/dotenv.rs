@@ -33,15 +33,24 @@ impl DotenvError {
     }
 }
 
+/// A value that uses a variable which is set nowhere: often a password with a `$` in it. What it uses is not named, as
+/// it may be a part of one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Blanked {
+    pub line: u32,
+    pub key: String,
+}
+
 /// Adds the file's variables to `vars`, over those that are there; they may use each other and `lookup`, which is asked
-/// first.
+/// first. Returns the values that lost something.
 pub fn parse(
     text: &str,
     vars: &mut IndexMap<String, String>,
     lookup: Lookup,
-) -> Result<(), DotenvError> {
+) -> Result<Vec<Blanked>, DotenvError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { rest: text, line: 1 };
+    let mut blanked = vec![];
     while reader.next_statement() {
         let line = reader.line;
         let (key, has_value) = reader.key()?;
@@ -49,13 +58,17 @@ pub fn parse(
             return Err(DotenvError::Space { line });
         }
         if has_value {
-            let value = reader.value(&key, vars, lookup)?;
+            let mut undefined = vec![];
+            let value = reader.value(&key, vars, lookup, &mut undefined)?;
+            if !undefined.is_empty() {
+                blanked.push(Blanked { line, key: key.clone() });
+            }
             vars.insert(key, value);
         } else if let Some(value) = lookup(&key) {
             vars.insert(key, value);
         }
     }
-    Ok(())
+    Ok(blanked)
 }
 
 /// Adds the variables of a file of lines `NAME=VALUE`, the values as they stand; a name alone is looked up.
@@ -149,11 +162,12 @@ impl<'t> Reader<'t> {
         key: &str,
         vars: &IndexMap<String, String>,
         lookup: Lookup,
+        undefined: &mut Vec<String>,
     ) -> Result<String, DotenvError> {
         let line = self.line;
-        let expand = |text: &str| {
+        let mut expand = |text: &str| {
             let from = |name: &str| lookup(name).or_else(|| vars.get(name).cloned());
-            template::expand(text, &from, &mut vec![]).map_err(|cause| DotenvError::Template {
+            template::expand(text, &from, undefined).map_err(|cause| DotenvError::Template {
                 line,
                 key: key.to_owned(),
                 cause,

@@ -8,7 +8,7 @@ use super::{
     dotenv,
     node::{Node, Value, members},
     problem::{Problem, Problems},
-    text::{env_problem, read_text},
+    text::{blanked_problem, env_problem, read_text},
     types::{EnvFile, Hidden, Project, Service},
 };
 
@@ -84,7 +84,8 @@ pub fn resolve_services(
 ) {
     let mut services = std::mem::take(&mut project.services);
     for (name, service) in &mut services {
-        for (index, cause) in variables(service, environment, folder) {
+        let warnings = &mut project.warnings;
+        for (index, cause) in variables(service, environment, folder, warnings) {
             let path = ["services", name, "env_file", &index.to_string()];
             problems.push(project.problem(&path, cause));
         }
@@ -101,6 +102,7 @@ fn variables(
     service: &mut Service,
     environment: &IndexMap<String, String>,
     folder: &Path,
+    warnings: &mut Vec<Problem>,
 ) -> Vec<(usize, String)> {
     let mut wrong = vec![];
     let own = std::mem::take(&mut service.environment);
@@ -111,8 +113,16 @@ fn variables(
         environment.get(name).cloned().or_else(set)
     };
     for (index, file) in std::mem::take(&mut service.env_file).into_iter().enumerate() {
-        if let Err(cause) = env_file(&file, folder, &mut all, &lookup) {
-            wrong.push((index, cause.to_string()));
+        match env_file(&file, folder, &mut all, &lookup) {
+            Ok(more) => {
+                for warning in more {
+                    // One file is often that of many services.
+                    if !warnings.contains(&warning) {
+                        warnings.push(warning);
+                    }
+                }
+            }
+            Err(cause) => wrong.push((index, cause.to_string())),
         }
     }
     let mut merged: IndexMap<String, Option<String>> =
@@ -127,18 +137,19 @@ fn env_file(
     folder: &Path,
     variables: &mut IndexMap<String, String>,
     lookup: dotenv::Lookup,
-) -> Result<(), Problems> {
+) -> Result<Vec<Problem>, Problems> {
     let path = &folder.join(&file.path);
     if !file.required && !path.exists() {
-        return Ok(());
+        return Ok(vec![]);
     }
     let text = read_text(path)?;
     match file.format.as_deref() {
         None | Some("" | ".env") => dotenv::parse(&text, variables, lookup)
+            .map(|blanked| blanked.iter().map(|one| blanked_problem(path, one)).collect())
             .map_err(|error| env_problem(path, &error).into()),
         Some("raw") => {
             dotenv::parse_raw(&text, variables, lookup);
-            Ok(())
+            Ok(vec![])
         }
         Some(other) => {
             let message = format!("there is no format `{other}`, only `raw`");
@@ -155,6 +166,7 @@ fn labels(service: &mut Service, folder: &Path) -> Vec<(usize, String)> {
         let path = &folder.join(&file);
         let result = read_text(path).and_then(|text| {
             dotenv::parse(&text, &mut all, &|_| None)
+                .map(drop)
                 .map_err(|error| env_problem(path, &error).into())
         });
         if let Err(cause) = result {

@@ -20,7 +20,7 @@ use super::{
     paths::{self, Base},
     problem::{Files, Place, Problem, Problems},
     source::Source,
-    text::{absolute, env_problem, read_text},
+    text::{absolute, blanked_problem, env_problem, read_text},
     unique, yaml,
 };
 use crate::base::files::shown;
@@ -192,10 +192,15 @@ impl Loader {
                 dotenv::parse(&text, &mut variables, &known)
                     .map_err(|error| env_problem(path, &error).into())
             });
-            if let Err(problem) = result {
-                let message = format!("the environment file {problem}");
-                self.wrong(at, key_path, message);
-                return None;
+            match result {
+                Ok(blanked) => {
+                    self.warnings.extend(blanked.iter().map(|one| blanked_problem(path, one)));
+                }
+                Err(problem) => {
+                    let message = format!("the environment file {problem}");
+                    self.wrong(at, key_path, message);
+                    return None;
+                }
             }
         }
         Some(variables)

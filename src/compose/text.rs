@@ -49,3 +49,17 @@ pub fn env_problem(path: &Path, error: &dotenv::DotenvError) -> Problem {
     problem.column = error.column();
     problem
 }
+
+/// What is to be warned of in an environment file.
+pub fn blanked_problem(path: &Path, blanked: &dotenv::Blanked) -> Problem {
+    let message = format!(
+        "the value of `{}` uses a variable that is not set, an empty text is used",
+        blanked.key
+    );
+    let mut problem = Problem::of_file(path, message).with_hint(Some(
+        "a literal $ is written $$, or the value goes in single quotes".to_owned(),
+    ));
+    problem.line = blanked.line;
+    problem.column = 1;
+    problem
+}

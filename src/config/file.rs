@@ -120,6 +120,8 @@ pub struct ProxyFile {
     pub metrics: Option<u16>,
     /// None: requests leave no lines.
     pub access_log: Option<AccessFormat>,
+    /// The page of `envctl maintenance on`.
+    pub maintenance: Option<PathBuf>,
 }
 
 impl Default for ProxyFile {
@@ -132,6 +134,7 @@ impl Default for ProxyFile {
             names: vec![],
             metrics: None,
             access_log: None,
+            maintenance: None,
         }
     }
 }

@@ -167,16 +167,7 @@ impl Project {
         let mut variables = self.variables.clone();
         variables.insert("ENVCTL_COLOR".to_owned(), color.to_string());
         variables.insert("ENVCTL_RELEASE".to_owned(), release.to_owned());
-        let mut files = self.paths(&self.file.app.compose);
-        if files.is_empty() {
-            files =
-                compose::discover(&self.root, &variables).ok_or_else(|| ConfigError::Wrong {
-                    file: self.root.join(FILE),
-                    reason: "`app.compose` names no file and no compose.yaml is beside it"
-                        .to_owned(),
-                })?;
-        }
-        files.extend(self.paths(self.file.app.overrides(color)));
+        let files = self.app_files(color)?;
         let named = self.named_services();
         let files =
             self.load(&files, &self.names.compose_project(color.as_str()), &variables, &named)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Certificates, Color, Routing, Stack};
+use super::{Certificate, Certificates, Color, Maintenance, Routing, Stack};
 
 /// A request or an answer on its way; the answer carries the request's `id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,13 @@ pub enum Request {
         #[serde(default)]
         renew: bool,
     },
+    /// Holds new requests on live routes, each at most `hold_ms` and `most` at a time, and ends by itself. Answered by
+    /// `Done`.
+    Pause { limit_ms: u64, hold_ms: u64, most: u64 },
+    /// Answered by `Resumed`.
+    Resume,
+    /// Answers all requests on live routes with a page, or no longer. Answered by `Done`.
+    Maintain { maintenance: Option<Maintenance> },
     /// The newest `tail` lines of the access log, or all that came after a mark. Answered by `Access`; refused where
     /// none is kept.
     Access {
@@ -106,6 +113,10 @@ pub enum Answer {
         mark: AccessMark,
     },
     Tls(Certificates),
+    /// How many requests the pause held.
+    Resumed {
+        held: u64,
+    },
     /// Nothing was changed.
     Refused {
         reason: String,
@@ -127,6 +138,18 @@ pub struct Status {
     pub draining: BTreeMap<Color, Draining>,
     /// What is open on each color, through live and preview ports together.
     pub open: BTreeMap<Color, Open>,
+    /// While new requests are held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
+}
+
+/// A pause of the live routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Requests that wait.
+    pub held: u64,
+    /// Until it ends by itself.
+    pub left_ms: u64,
 }
 
 /// What is left on a color that is no longer live. Previews do not count.

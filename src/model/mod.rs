@@ -19,7 +19,7 @@ pub use names::Names;
 pub use observed::{Container, Health, Image, Inspection, Network, Observed, State, Usage, Volume};
 pub use release::{Change, Holder, Outcome};
 pub use route::{PathRule, Probe, Protocol, Route, RouteLimits};
-pub use routing::{AccessFormat, Listener, Routing, Stack};
+pub use routing::{AccessFormat, Listener, Maintenance, Routing, Stack};
 pub use spec::{
     Attachment, Blkio, BuildSecret, BuildSpec, Device, FileSpec, Gpu, Healthcheck, Logging, Mount,
     NetworkSpec, Publish, Resources, Restart, ServiceSpec, Subnet, Test, Ulimit, VolumeSpec,

@@ -64,6 +64,18 @@ pub struct Routing {
     /// When the live color last changed: RFC 3339, UTC.
     #[serde(default)]
     pub switched: Option<String>,
+    /// While all live routes answer with a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maintenance {
+    /// RFC 3339, UTC.
+    pub since: String,
+    /// The user's page, HTML; none: words of the proxy's own.
+    #[serde(default)]
+    pub page: Option<String>,
 }
 
 impl Routing {
@@ -79,6 +91,7 @@ impl Default for Routing {
             stacks: BTreeMap::new(),
             drain: Duration::from_secs(30),
             switched: None,
+            maintenance: None,
         }
     }
 }

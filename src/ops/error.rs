@@ -92,6 +92,8 @@ pub enum OpsError {
     CredentialsLost { file: PathBuf, names: Vec<String> },
     #[error("the lock was lost: this machine stood still for so long that another took it over")]
     LockLost,
+    #[error("`{}` is no HTML page of up to 256 KiB", path.display())]
+    BadPage { path: PathBuf },
     #[error("interrupted")]
     Interrupted,
 }

@@ -8,6 +8,7 @@ mod deploy;
 mod doctor;
 mod durable;
 mod error;
+mod gate;
 mod history;
 mod init;
 mod journal;
@@ -43,6 +44,7 @@ pub use durable::{
     shell_command,
 };
 pub use error::OpsError;
+pub use gate::{PauseOptions, maintenance, pause, resume};
 pub use history::history;
 pub use init::{Draft, bare_project, draft, write_draft};
 pub use journal::Journal;

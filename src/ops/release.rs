@@ -57,6 +57,7 @@ impl Release {
         present: &BTreeMap<String, Image>,
         wait: std::time::Duration,
     ) -> Result<Self, OpsError> {
+        let project = &seen(project, app.color);
         let hidden = hidden(project, &secret_names(project, app)?);
         let resolve = |color: Color| -> Result<App, OpsError> {
             let files = hidden.load_app(color, &app.release)?;
@@ -141,6 +142,7 @@ impl Release {
         };
         let mut value = serde_json::to_value(stack).map_err(|error| wrong(error.to_string()))?;
         let mut missing = BTreeSet::new();
+        let project = &seen(project, color);
         fill(&mut value, project, &mut missing);
         let mut app: App =
             serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
@@ -178,6 +180,14 @@ fn moved(mount: &mut Mount, from: &Path, to: &Path) {
     {
         *source = to.join(rest);
     }
+}
+
+/// The project with the variables that its Compose files see: those of the `.env` beside them too, where there is one.
+fn seen(project: &Project, color: Color) -> Project {
+    let files = project.app_files(color);
+    let variables = files.and_then(|files| project.variables_beside(&files));
+    let variables = variables.unwrap_or_else(|_| project.variables.clone());
+    Project { variables, ..project.clone() }
 }
 
 /// The variables whose values are not written down: credentials, what secrets are made of, and what is named like one.

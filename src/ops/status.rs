@@ -16,7 +16,7 @@ use crate::{
     model::{
         Change, Color, Container, Holder, Inspection, Names, Observed, Route, Routing, Stack,
         State, Usage,
-        control::{self, Answer, Draining, Request},
+        control::{self, Answer, Draining, Paused, Request},
         labels,
     },
     run,
@@ -35,11 +35,17 @@ pub struct Status {
     pub live: Option<Color>,
     /// When the traffic last moved.
     pub switched: Option<String>,
+    /// While all live routes answer with a page: since when.
+    pub maintenance: Option<String>,
+    /// While new requests are held.
+    pub paused: Option<Paused>,
     pub proxy: ProxyStatus,
     pub colors: BTreeMap<Color, ColorStatus>,
     pub durable: Vec<DurableStatus>,
     /// The operation that runs now.
     pub lock: Option<Holder>,
+    /// The holder's process is gone; the next changing command takes over.
+    pub lock_lapsed: bool,
     /// The last change that ended.
     pub last: Option<Change>,
     /// Where the live stack is reached.
@@ -79,6 +85,8 @@ pub struct ColorStatus {
 pub struct ServiceStatus {
     pub service: String,
     pub container: String,
+    /// `worker`, `job`, `hook` or `test`; none for what serves.
+    pub role: Option<String>,
     pub state: String,
     pub image: String,
     #[serde(flatten)]
@@ -110,6 +118,7 @@ pub async fn status(session: &Session<'_>) -> Result<Status, OpsError> {
     let observed = session.observe().await?;
     let (told, vitals) = tokio::try_join!(told(session, &observed), vitals(session, &observed))?;
     let Told { answer, routing, last } = told;
+    let paused = answer.as_ref().and_then(|status| status.paused);
     // Where the files cannot be read the addresses are left out: what stands can be told without them.
     let files = session.project.load_app(routing.live.unwrap_or(Color::Blue), "").ok();
     let of = |name: &str| vitals.get(name).cloned().unwrap_or_default();
@@ -150,16 +159,22 @@ pub async fn status(session: &Session<'_>) -> Result<Status, OpsError> {
         .into_iter()
         .map(|service| DurableStatus { vitals: of(&service.container), service })
         .collect();
+    let held = lock::current(session, &observed);
     Ok(Status {
         project: names.project.clone(),
         environment: names.environment.clone(),
         environments: environments(names, &observed),
         live: routing.live,
         switched: routing.switched,
+        maintenance: routing.maintenance.map(|it| it.since),
+        paused,
         proxy,
         colors,
         durable,
-        lock: lock::current(session, &observed),
+        lock_lapsed: held
+            .as_ref()
+            .is_some_and(|held| lock::died_here(held, &lock::holder(session, ""))),
+        lock: held,
         last,
         addresses: files.map(|files| preview::live(session, &files)).unwrap_or_default(),
     })
@@ -240,6 +255,7 @@ fn services(
         .map(|found| ServiceStatus {
             service: found.label(labels::SERVICE).unwrap_or(&found.name).to_owned(),
             container: found.name.clone(),
+            role: found.label(labels::ROLE).map(str::to_owned),
             state: word(found.state).to_owned(),
             image: found.image.clone(),
             vitals: vitals.get(&found.name).cloned().unwrap_or_default(),

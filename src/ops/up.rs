@@ -52,6 +52,10 @@ pub async fn up(session: &Session<'_>, options: UpOptions) -> Result<Up, OpsErro
         return Ok(Up { durable, deployed: None, tested: None, switched: None, addresses });
     }
     locked(session, "up", async || {
+        // What is wrong with the app's files is said before the durable layer is brought up.
+        for color in Color::ALL {
+            session.project.load_app(color, "")?;
+        }
         let durable = match &layer {
             Some(layer) => {
                 session.reporter.on(Event::Phase("durable layer"));

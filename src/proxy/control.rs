@@ -19,7 +19,7 @@ use super::{
     tls::Tls,
 };
 use crate::model::{
-    Certificate, Color, Listener, Routing, Stack,
+    Certificate, Color, Listener, Maintenance, Routing, Stack,
     control::{AccessMark, Answer, Draining, Record, Request, Status},
 };
 
@@ -51,6 +51,7 @@ impl Control {
         runtime: tokio::runtime::Handle,
         tls: Option<Arc<Tls>>,
     ) -> Self {
+        shared.gate.maintain(routing.maintenance.as_ref());
         for stack in routing.stacks.values() {
             cover(tls.as_deref(), stack);
         }
@@ -77,6 +78,14 @@ impl Control {
             Request::Probe { host, port } => Ok(self.probe(&host, port).await),
             Request::Certificates { certificates } => self.certify(&certificates),
             Request::Tls { renew } => self.tls(renew),
+            Request::Pause { limit_ms, hold_ms, most } => {
+                let (limit, hold) =
+                    (Duration::from_millis(limit_ms), Duration::from_millis(hold_ms));
+                self.shared.gate.pause(limit, hold, usize::try_from(most).unwrap_or(usize::MAX));
+                Ok(Answer::Done)
+            }
+            Request::Resume => Ok(Answer::Resumed { held: self.shared.gate.resume() }),
+            Request::Maintain { maintenance } => self.maintain(maintenance).await,
             Request::Access { tail, after } => self.access(tail, after).await,
             Request::Record(record) => self.record(&record),
             Request::History { limit } => {
@@ -103,6 +112,7 @@ impl Control {
         Answer::Status(Box::new(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             routing: kept.routing.clone(),
+            paused: self.shared.gate.paused(),
             draining: kept.drains.iter().filter_map(draining).collect(),
             open: Color::ALL.into_iter().map(|color| (color, self.load(color).all())).collect(),
         }))
@@ -309,6 +319,16 @@ impl Control {
             tls.renew_now()?;
         }
         tls.certificates().map(Answer::Tls)
+    }
+
+    async fn maintain(&self, maintenance: Option<Maintenance>) -> Result<Answer, String> {
+        self.change(|routing| {
+            routing.maintenance.clone_from(&maintenance);
+            Ok(())
+        })
+        .await?;
+        self.shared.gate.maintain(maintenance.as_ref());
+        Ok(Answer::Done)
     }
 
     async fn access(&self, tail: usize, after: Option<AccessMark>) -> Result<Answer, String> {

@@ -19,6 +19,7 @@ mod exchange;
 mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod gate;
 mod headers;
 mod health;
 mod hosts;

@@ -25,16 +25,23 @@ pub(super) struct Page {
     pub words: String,
     /// Whether the connection cannot be trusted any more.
     pub close: bool,
+    /// The user's own, in place of the words.
+    pub own: Option<Bytes>,
 }
 
 impl Page {
     pub fn new(status: StatusCode, words: impl Into<String>) -> Self {
-        Self { status, words: words.into(), close: false }
+        Self { status, words: words.into(), close: false, own: None }
     }
 
     /// A request that is wrong in a way that leaves the rest of the connection in doubt.
     pub fn refused(status: StatusCode, words: &str) -> Self {
         Self { close: true, ..Self::new(status, words) }
+    }
+
+    /// The same with a page of the user's, where there is one.
+    pub fn or(self, own: Option<Bytes>) -> Self {
+        Self { own, ..self }
     }
 
     pub fn no_way(why: &NoWay) -> Self {
@@ -81,18 +88,19 @@ impl Page {
     pub fn answer(self, html: bool, color: Option<Color>, mut active: Active) -> Response<Answer> {
         let status = self.status;
         active.answered(status);
-        let text = if html {
+        let text = if let Some(own) = self.own {
+            own
+        } else if html {
             let words = self.words.replace('&', "&amp;").replace('<', "&lt;");
-            format!(
+            Bytes::from(format!(
                 "<!doctype html><meta charset=utf-8><title>{status}</title>\
                  <body style=\"font:16px sans-serif;margin:4em\"><h1>{status}</h1><p>{words}</p>\n"
-            )
+            ))
         } else {
-            format!("{}: {}\n", status.as_u16(), self.words)
+            Bytes::from(format!("{}: {}\n", status.as_u16(), self.words))
         };
         active.passed(text.len());
-        let mut response =
-            Response::new(Answer::Page { text: Some(Bytes::from(text)), _active: active });
+        let mut response = Response::new(Answer::Page { text: Some(text), _active: active });
         *response.status_mut() = status;
         let headers = response.headers_mut();
         let kind = if html { "text/html; charset=utf-8" } else { "text/plain; charset=utf-8" };

@@ -41,6 +41,12 @@ pub(super) async fn handle(
         return page.answer(html, None, active);
     }
     let shared = &client.place.shared;
+    if shared.gate.is_shut() && client.place.listener.color.is_none() {
+        // Boxed: what is rare must not make every request bigger.
+        if let Err(closed) = Box::pin(shared.gate.pass()).await {
+            return closed.answer(html, active);
+        }
+    }
     let (listener, headers) = (&client.place.listener, request.headers());
     let way = match shared.way(listener, request.uri().path(), headers, Kind::Request) {
         Ok(way) => way,

@@ -27,6 +27,7 @@ use super::{
     control::Control,
     control_io,
     error::ProxyError,
+    gate::Gate,
     health, metrics,
     options::Options,
     snapshot::{Shared, Snapshot},
@@ -115,6 +116,7 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
         stopped: AtomicBool::new(false),
         clock: Clock::new(),
         traffic: Traffic::new(log),
+        gate: Gate::default(),
         ids: AtomicU64::new(getrandom::u64().unwrap_or_default()),
     });
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     clock::Clock,
+    gate::Gate,
     hosts::Hosts,
     load::{Kind, Load, Open},
     options::Limits,
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub stopped: AtomicBool,
     pub clock: Clock,
     pub traffic: Traffic,
+    pub gate: Gate,
     /// Makes request ids: never the same twice, and not the same after a restart.
     pub ids: AtomicU64,
 }

@@ -73,6 +73,7 @@ impl Summary {
                 self.slowest = Some(Slowest { title: step.title.clone(), took: *time });
             }
             match &step.action {
+                Action::GetImage(job) if job.pull.is_none() => self.count("image", "built"),
                 Action::GetImage(_) => self.count("image", "fetched"),
                 Action::RemoveImage(_) => self.count("image", "removed"),
                 Action::CreateNetwork(_) => self.count("network", "created"),
@@ -125,7 +126,7 @@ impl Summary {
         }
     }
 
-    /// `1 image fetched, 2 networks and 3 containers created`.
+    /// `1 image built, 2 networks, 1 volume and 3 containers created`.
     fn changed(&self) -> String {
         let mut verbs: Vec<&str> = vec![];
         for change in &self.changes {
@@ -142,7 +143,7 @@ impl Summary {
                     .filter(|change| change.how == how)
                     .map(|change| words::count(change.count, change.what))
                     .collect();
-                format!("{} {how}", things.join(" and "))
+                format!("{} {how}", words::list(&things))
             })
             .collect();
         if said.is_empty() { "nothing changed".to_owned() } else { said.join(", ") }
@@ -189,12 +190,12 @@ mod tests {
             .previews(["http://localhost:3020", "https://localhost:3463"].map(str::to_owned));
         insta::assert_snapshot!(plain(&summary), @r"
         ✓ green is deployed in 2.1 s
-          1 network and 1 container created, 1 image fetched, 1 container removed
+          1 network and 1 container created, 1 image built, 1 container removed
           slowest: remove green/old (0.6 s)
           preview: http://localhost:3020
                    https://localhost:3463
         ");
-        insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"text":"green is deployed","changes":[{"what":"network","how":"created","count":1},{"what":"image","how":"fetched","count":1},{"what":"container","how":"created","count":1},{"what":"container","how":"removed","count":1}],"ms":2140,"slowest":{"title":"remove green/old","ms":600},"addresses":["http://localhost:3020","https://localhost:3463"]}"#);
+        insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"text":"green is deployed","changes":[{"what":"network","how":"created","count":1},{"what":"image","how":"built","count":1},{"what":"container","how":"created","count":1},{"what":"container","how":"removed","count":1}],"ms":2140,"slowest":{"title":"remove green/old","ms":600},"addresses":["http://localhost:3020","https://localhost:3463"]}"#);
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn fails(sandbox: &Sandbox, blue: &str, code: i32) -> Outcome {
     assert_eq!(engine::container(&sandbox.thing("blue-web-1")).as_deref(), Some(blue));
     assert_eq!(sandbox.live().as_deref(), Some("blue"));
     assert_eq!(engine::named(Kind::Container, &sandbox.thing("lock")), [""; 0]);
-    failed.says("the live color is untouched").says("envctl logs green")
+    failed.says("no traffic was moved").says("envctl logs green")
 }
 
 /// A project of these services, as the `services:` of a Compose file, two spaces in.

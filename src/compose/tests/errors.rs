@@ -182,3 +182,27 @@ fn what_does_not_fit_together_is_told_in_the_order_of_its_lines() {
     assert_eq!(lines, ["4", "5", "6"], "{shown}");
     assert!(shown.contains("expected `no`, `always`, `unless-stopped` or `on-failure`"), "{shown}");
 }
+
+#[test]
+fn a_dollar_in_an_environment_file_that_blanks_a_value_is_warned_of_without_the_value() {
+    let text =
+        "services:\n  a: {image: x, env_file: own.env}\n  b: {image: x, env_file: own.env}\n";
+    let own = "PLAIN=abc\nKEY=abc$def\nQUOTED='abc$def'\n";
+    let folder = Folder::new(&[("compose.yaml", text), ("own.env", own)]);
+    let project = folder.load(&["compose.yaml"]).unwrap();
+    let [warning] = &project.warnings[..] else { panic!("{:?}", project.warnings) };
+    assert!(warning.file.ends_with("own.env") && warning.line == 2, "{warning:?}");
+    assert_eq!(
+        warning.message,
+        "the value of `KEY` uses a variable that is not set, an empty text is used"
+    );
+    assert!(!format!("{warning:?}").contains("def"), "{warning:?}");
+    assert_eq!(project.services["a"].environment["QUOTED"].as_deref(), Some("abc$def"));
+}
+
+#[test]
+fn a_device_is_no_file_to_read() {
+    let folder = Folder::new(&[("compose.yaml", "services: {a: {image: x, env_file: /dev/zero}}")]);
+    let problems = folder.load(&["compose.yaml"]).unwrap_err();
+    assert!(problems.to_string().contains("/dev/zero"), "{problems}");
+}

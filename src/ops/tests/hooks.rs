@@ -267,3 +267,14 @@ async fn a_job_that_fails_fails_the_deployment_with_its_exit_code_and_runs_again
     stage.deploy().await.unwrap();
     assert_eq!(starts(&stage, "shop-devlocal-blue-seed-1"), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_is_no_service_is_said_before_the_durable_layer_is_brought_up() {
+    let stage = Stage::of(
+        "name: shop\ndurable: { compose: [db.yaml] }\napp: {}\nhooks: { before_switch: [migrat] }\n",
+        APP,
+    );
+    let error = stage.up().await.unwrap_err().to_string();
+    assert!(error.contains("migrat"), "{error}");
+    assert_eq!(stage.standing(), Vec::<String>::new());
+}

@@ -40,6 +40,7 @@ fn answer(engine: &Memory, request: Request) -> Answer {
         Request::Status => Answer::Status(Box::new(Status {
             version: "1.2.3".to_owned(),
             routing,
+            paused: None,
             draining: BTreeMap::new(),
             open: BTreeMap::new(),
         })),
@@ -75,7 +76,14 @@ fn answer(engine: &Memory, request: Request) -> Answer {
         Request::Drained { .. } | Request::Retire { .. } => {
             Answer::Drained { left: Draining::default() }
         }
-        Request::Probe { .. } | Request::Certificates { .. } => Answer::Done,
+        Request::Probe { .. } | Request::Certificates { .. } | Request::Pause { .. } => {
+            Answer::Done
+        }
+        Request::Resume => Answer::Resumed { held: 0 },
+        Request::Maintain { maintenance } => {
+            routing.maintenance = maintenance;
+            save(engine, &routing)
+        }
         Request::Access { .. } => refused("it keeps no access log"),
         Request::Tls { .. } => refused("no listener has TLS"),
         Request::Record(Record { name, value }) => {

@@ -95,7 +95,7 @@ async fn what_is_kept_has_no_credentials_and_takes_those_of_today() {
     let project = format!("{PROJECT}credentials: [PW]\n");
     let app = APP.replace(
         "image: redis,",
-        "image: redis, command: \"serve --pass ${PW}\", environment: { DSN: \"app:${PW}@db\", ID: \"${APP_TOKEN}\" },",
+        "image: redis, command: \"serve --pass ${PW}\", environment: { DSN: \"app:${PW}@db\", ID: \"${APP_TOKEN}\", SIDE: \"${SIDE_TOKEN}\" },",
     );
     let set = |stage: &mut Stage, name: &str, value: &str| {
         stage.project.variables.insert(name.to_owned(), value.to_owned());
@@ -103,12 +103,17 @@ async fn what_is_kept_has_no_credentials_and_takes_those_of_today() {
     let (mut stage, _) = cleaned_up(&project, &app, |stage| {
         set(stage, "PW", "first-secret");
         set(stage, "APP_TOKEN", "t0ken");
+        // Beside the Compose files; the project itself does not know it.
+        stage.file(".env", "SIDE_TOKEN=besides\n");
     })
     .await;
     let kept = stage.engine.volume_file(STATE, "releases/0.json").unwrap();
     let kept = String::from_utf8(kept).unwrap();
     assert!(
-        kept.contains("cache") && !kept.contains("secret") && !kept.contains("t0ken"),
+        kept.contains("cache")
+            && !kept.contains("secret")
+            && !kept.contains("t0ken")
+            && !kept.contains("besides"),
         "{kept}"
     );
 
@@ -124,6 +129,7 @@ async fn what_is_kept_has_no_credentials_and_takes_those_of_today() {
     let cache = stage.engine.inspect("shop-devlocal-blue-cache-1").await.unwrap().unwrap();
     assert!(cache.environment.contains(&"DSN=app:second-secret@db".to_owned()));
     assert!(cache.environment.contains(&"ID=t0ken".to_owned()));
+    assert!(cache.environment.contains(&"SIDE=besides".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

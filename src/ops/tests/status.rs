@@ -56,3 +56,21 @@ async fn it_asks_a_stopped_proxys_state_and_changes_nothing() {
     assert_eq!(status.last.unwrap().command, "switch");
     assert_eq!(stage.engine.changes(), Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_of_the_lock_that_died_is_told_from_one_that_works() {
+    use crate::engine::memory::Fault;
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    stage.engine.fault_on("start shop-devlocal-green-web-1", Fault::Stop);
+    assert!(stage.engine.until_stopped(stage.deploy()).await.is_none());
+    stage.engine.heal();
+    // This process still runs.
+    let status = ops::status(&stage.session()).await.unwrap();
+    assert_eq!((status.lock.unwrap().what.as_str(), status.lock_lapsed), ("deploy", false));
+    stage.next_process().await;
+    let status = ops::status(&stage.session()).await.unwrap();
+    assert_eq!((status.lock.unwrap().what.as_str(), status.lock_lapsed), ("deploy", true));
+    stage.deploy().await.unwrap();
+    assert!(!ops::status(&stage.session()).await.unwrap().lock_lapsed);
+}

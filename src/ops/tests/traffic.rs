@@ -276,3 +276,29 @@ async fn the_access_log_of_a_stopped_proxy_is_read_from_its_state() {
     let (lines, mark) = ops::access_log(&stage.session(), 2, None).await.unwrap();
     assert_eq!((lines, mark), (vec!["b".to_owned(), "c".to_owned()], None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn maintenance_takes_the_projects_page_along_and_is_told_by_status_and_history() {
+    let stage = Stage::of(&format!("{PROJECT}proxy: {{ maintenance: soon.html }}\n"), APP);
+    assert!(matches!(ops::pause(&stage.session(), PAUSE).await, Err(OpsError::NothingLive)));
+    stage.up().await.unwrap();
+    let none = ops::maintenance(&stage.session(), true).await.unwrap_err().to_string();
+    assert!(none.contains("soon.html"), "{none}");
+    stage.file("soon.html", "<h1>soon</h1>");
+    ops::maintenance(&stage.session(), true).await.unwrap();
+    let page = stage.routing().maintenance.unwrap().page;
+    assert_eq!(page.as_deref(), Some("<h1>soon</h1>"));
+    assert!(ops::status(&stage.session()).await.unwrap().maintenance.is_some());
+    ops::maintenance(&stage.session(), false).await.unwrap();
+    assert_eq!(stage.routing().maintenance, None);
+    let all = commands(&stage).await;
+    assert_eq!(all[all.len() - 2..], ["maintenance on: done", "maintenance off: done"]);
+    assert_eq!(ops::pause(&stage.session(), PAUSE).await.unwrap(), 0);
+    assert_eq!(ops::resume(&stage.session()).await.unwrap(), 0);
+}
+
+const PAUSE: ops::PauseOptions = ops::PauseOptions {
+    limit: std::time::Duration::from_secs(60),
+    hold: std::time::Duration::from_secs(30),
+    most: 10,
+};

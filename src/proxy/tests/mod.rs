@@ -3,6 +3,7 @@
 mod backend;
 mod conformance;
 mod control;
+mod gate;
 mod grpc;
 mod http;
 mod retiring;

@@ -13,7 +13,7 @@ fn it_ends_at_once() {
     error: blue/web ended with exit code 9
       its log ends with:
         no flour left
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -26,7 +26,7 @@ fn it_ends_well_and_should_run() {
       its log ends with:
         all done
     hint: a service that runs on stays in the foreground; one that is to end is waited for with `condition: service_completed_successfully`
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -42,7 +42,7 @@ fn it_ends_after_it_was_ready_while_others_start() {
       its log ends with:
         gone
       still running: blue/slow
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -54,7 +54,7 @@ fn it_restarts_for_ever() {
     assert_snapshot!(fails_with(&sandbox, 6, ""), @"
     error: blue/web ends with exit code 9 and restarts, again and again (N times)
       its log is empty
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -71,7 +71,7 @@ fn it_is_unhealthy() {
         baking
       still running: blue/web
     hint: its health check's `start_period` and `retries` allow more time, up to `--wait-timeout`
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -87,7 +87,7 @@ fn it_does_not_listen_on_its_port() {
       its log is empty
       still running: blue/web
     hint: the service has to listen on the port of its route, on all addresses (0.0.0.0) and not on 127.0.0.1 alone
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -102,7 +102,7 @@ fn it_runs_out_of_memory() {
       its log ends with:
         filling
     hint: raise the service's `mem_limit` (or `deploy.resources.limits.memory`)
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -124,7 +124,7 @@ fn its_port_is_in_use_in_its_network() {
         no port 8080: Address already in use
       still running: blue/web
     hint: give one of the two another port: services with `network_mode: service:…` share them all
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue side`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue side`, `envctl status`
     ");
 }
 
@@ -148,7 +148,7 @@ fn what_it_depends_on_failed() {
       its log ends with:
         no space
       not started: blue/api, blue/web
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue db`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue db`, `envctl status`
     ");
 }
 
@@ -164,7 +164,7 @@ fn a_job_fails() {
       its log ends with:
         no table
       not started: blue/web
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue seed`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue seed`, `envctl status`
     ");
 }
 
@@ -182,7 +182,7 @@ fn a_job_does_not_end() {
       not started: blue/web
       still running: blue/seed
     hint: `--wait-timeout 10m` waits longer
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue seed`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue seed`, `envctl status`
     ");
 }
 
@@ -202,7 +202,7 @@ fn its_credentials_are_not_shown() {
       its log ends with:
         mysql://app:[redacted]@db refused
         [redacted]
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
     let json = sandbox.envctl("history --json").run().ok();
     assert!(!json.stdout.contains("hunter2"), "{json}");

@@ -25,7 +25,7 @@ fn its_bind_source_is_missing() {
     assert_snapshot!(fails_with(&sandbox, 1, ""), @"
     error: blue/web cannot be created: bind source `FOLDER/nowhere` does not exist on the engine's host
     hint: bind sources are looked up on the engine's host: with a remote engine or Docker-in-Docker the path has to be there
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -37,7 +37,7 @@ fn a_folder_is_mounted_onto_a_file() {
     assert_snapshot!(fails_with(&sandbox, 6, ""), @"
     error: blue/web cannot be started: `FOLDER/web.conf` and `/etc/passwd`, onto which it is mounted, are not both a file or both a folder
     hint: is it there? The engine makes a missing bind source as an empty folder; remove that
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -63,7 +63,7 @@ fn its_command_is_not_there() {
     assert_snapshot!(fails_with(&sandbox, 6, ""), @"
     error: blue/web cannot be started: its image has no command `nope`
     hint: the service's `command` and `entrypoint`, or its image's, name it
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -73,7 +73,7 @@ fn its_command_is_not_executable() {
     assert_snapshot!(fails_with(&sandbox, 6, ""), @"
     error: blue/web cannot be started: its command `/etc/passwd` is not executable
     hint: the service's `command` and `entrypoint`, or its image's, name it
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
 
@@ -86,6 +86,6 @@ fn its_shell_finds_no_such_command() {
       its log ends with:
         sh: 1: bake: not found
     hint: the service's `command` and `entrypoint`, or its image's, name it
-    hint: the live color is untouched; blue stands for a look: `envctl logs blue web`, `envctl status`
+    hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }
