@@ -200,7 +200,9 @@ fn readers(sandbox: &Sandbox) {
     let _ = sandbox.ok("durable status").shows("healthy").shows(&mariadb);
     let _ = sandbox.ok("durable logs --tail 500").shows("ready for connections");
     let _ = sandbox.ok("logs green redis").shows("green/redis");
-    let _ = sandbox.ok("logs").shows("green/api");
+    wait::until_true(Duration::from_secs(30), "the log of green's API has lines", || {
+        sandbox.ok("logs").stdout.contains("green/api")
+    });
     let plan = sandbox.ok("plan deploy --json").json();
     assert!(plan.to_string().contains("blue"), "{plan}");
     let _ = sandbox.ok("doctor").shows("engine");
