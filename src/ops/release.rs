@@ -11,7 +11,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{OpsError, secret::is_secret};
+use super::{
+    OpsError,
+    secret::{SHORTEST, is_secret},
+};
 use crate::{
     compose::Problems,
     config::Project,
@@ -208,7 +211,7 @@ fn hidden(project: &Project, secrets: &BTreeSet<String>) -> Project {
         secrets.iter().map(|name| (project.variables[name].as_str(), mark(name))).collect();
     // The longest first: one may be part of another. A short one may be part of anything.
     values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-    values.retain(|(value, _)| value.len() >= 6);
+    values.retain(|(value, _)| value.len() >= SHORTEST);
     for (name, value) in &mut hidden.variables {
         if secrets.contains(name) {
             *value = mark(name);

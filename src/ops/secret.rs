@@ -12,6 +12,10 @@ pub const REDACTED: &str = "<redacted>";
 /// Endings of the names of variables that hold something secret, beside those that `credentials:` names.
 const ENDINGS: [&str; 6] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "_KEY", "CREDENTIALS"];
 
+/// Values of variables that are only named like something secret are searched for from this length on: shorter ones may
+/// be part of anything.
+pub(super) const SHORTEST: usize = 6;
+
 /// Whether a variable is named like something secret.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
@@ -51,10 +55,10 @@ impl Secret {
         Self { names: names.into_iter().chain(named).collect(), values }
     }
 
-    /// Searches for the values of what is only named like a secret, too; short ones may be part of anything.
+    /// Searches for the values of what is only named like a secret, too.
     pub fn search_all(&mut self, project: &Project) {
         let named = self.names.iter().filter_map(|name| project.variables.get(name));
-        self.values.extend(named.filter(|value| value.len() >= 6).cloned());
+        self.values.extend(named.filter(|value| value.len() >= SHORTEST).cloned());
         Self::longest_first(&mut self.values);
     }
 

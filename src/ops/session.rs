@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use futures_util::future::LocalBoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::{Journal, OpsError};
+use super::{
+    Journal, OpsError,
+    secret::{SHORTEST, is_secret},
+};
 use crate::{
     config::{Project, Shell},
     engine::Engine,
@@ -108,11 +111,14 @@ impl Session<'_> {
         }
     }
 
-    /// The values of the project's credentials, wherever they come from.
+    /// The values of the project's credentials, wherever they come from, and of what is named like one.
     pub(super) fn secrets(&self) -> Secrets {
         let project = self.project;
         let names = project.file.credentials.iter().chain(project.credentials.keys());
-        Secrets::new(names.filter_map(|name| project.variables.get(name)))
+        let listed = names.filter_map(|name| project.variables.get(name));
+        let named = project.variables.iter().filter(|(name, _)| is_secret(name));
+        let named = named.map(|(_, value)| value).filter(|value| value.len() >= SHORTEST);
+        Secrets::new(listed.chain(named))
     }
 
     /// The color that a command without one means: the one that does not serve.

@@ -17,18 +17,6 @@ const SOON: Duration = Duration::from_secs(60);
 /// What a cancelled job may cost the next one.
 const TAKEN_OVER: Duration = Duration::from_secs(30);
 
-/// A project whose blue is live, and whose next deployment waits for a file.
-fn waiting() -> Sandbox {
-    let sandbox = Sandbox::small();
-    let _ = sandbox.ok("up").says("blue is live");
-    sandbox.edit(
-        "compose.yaml",
-        "    ports:",
-        "    healthcheck: { test: [CMD, test, -e, /ready], retries: 100 }\n    ports:",
-    );
-    sandbox
-}
-
 fn runs(name: &str) -> bool {
     engine::docker(&format!("inspect --format {{{{.State.Running}}}} {name}")).stdout.trim()
         == "true"
@@ -67,7 +55,7 @@ fn the_next_job_goes_on(sandbox: &Sandbox, cancelled: Instant) -> Outcome {
 
 #[test]
 fn a_cancelled_job_costs_the_next_one_30_seconds_at_most() {
-    let sandbox = waiting();
+    let sandbox = Sandbox::waiting();
     let job = deploying(&sandbox);
     let cancelled = Instant::now();
     // As a runner does it, with no moment between: it may give the lock back, and it may not.
@@ -80,7 +68,7 @@ fn a_cancelled_job_costs_the_next_one_30_seconds_at_most() {
 
 #[test]
 fn the_lock_of_a_killed_job_is_taken_over_from_another_machine_within_30_seconds() {
-    let sandbox = waiting();
+    let sandbox = Sandbox::waiting();
     let job = deploying(&sandbox);
     let beat = format!("cp {}:/beat -", sandbox.thing("lock"));
     wait::until_true(SOON, "the journal tells of the wait", || {

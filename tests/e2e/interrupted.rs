@@ -11,18 +11,6 @@ use crate::support::{
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A project whose blue is live, and whose next deployment waits for a service that takes its time.
-fn waiting() -> Sandbox {
-    let sandbox = Sandbox::small();
-    let _ = sandbox.ok("up").says("blue is live");
-    sandbox.edit(
-        "compose.yaml",
-        "    ports:",
-        "    healthcheck: { test: [CMD, test, -e, /ready], retries: 100 }\n    ports:",
-    );
-    sandbox
-}
-
 fn wait_for_green(sandbox: &Sandbox) {
     let green = sandbox.thing("green-web-1");
     wait::until_true(SOON, "green's container runs", || {
@@ -49,7 +37,7 @@ fn interrupt(sandbox: &Sandbox, running: Running, signal: &str) {
 
 #[test]
 fn an_interrupted_deployment_gives_the_lock_back_and_the_next_one_works() {
-    let sandbox = waiting();
+    let sandbox = Sandbox::waiting();
     let deploy = sandbox.envctl("deploy green").start();
     wait_for_green(&sandbox);
     interrupt(&sandbox, deploy, "INT");
@@ -72,7 +60,7 @@ fn an_interrupted_deployment_gives_the_lock_back_and_the_next_one_works() {
 
 #[test]
 fn two_at_once_the_second_waits_or_says_who_holds_the_lock() {
-    let sandbox = waiting();
+    let sandbox = Sandbox::waiting();
     let first = sandbox.envctl("deploy green").start();
     wait_for_green(&sandbox);
 
@@ -112,7 +100,7 @@ fn two_at_once_the_second_waits_or_says_who_holds_the_lock() {
 
 #[test]
 fn the_lock_of_one_that_was_killed_is_taken_over_at_once() {
-    let sandbox = waiting();
+    let sandbox = Sandbox::waiting();
     let deploy = sandbox.envctl("deploy green").start();
     wait_for_green(&sandbox);
     let _ = deploy.kill();
@@ -126,7 +114,7 @@ fn the_lock_of_one_that_was_killed_is_taken_over_at_once() {
 
 #[test]
 fn environments_and_projects_do_not_wait_for_each_other() {
-    let sandbox = waiting();
+    let sandbox = Sandbox::waiting();
     let yaml = sandbox.read("envctl.yaml");
     sandbox.write(
         "envctl.yaml",

@@ -31,6 +31,18 @@ impl Sandbox {
         sandbox
     }
 
+    /// The small project with blue live, whose next deployment waits for a file.
+    pub fn waiting() -> Self {
+        let sandbox = Self::small();
+        let _ = sandbox.ok("up").says("blue is live");
+        sandbox.edit(
+            "compose.yaml",
+            "    ports:",
+            "    healthcheck: { test: [CMD, test, -e, /ready], retries: 100 }\n    ports:",
+        );
+        sandbox
+    }
+
     /// The small project, with the demo's durable layer: a real database on port 3.
     pub fn small_with_database() -> Self {
         let sandbox = Self::demo();

@@ -77,6 +77,18 @@ async fn the_log_of_a_hook_is_told_as_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_named_like_a_secret_is_blotted_out_of_the_log_of_a_hook() {
+    let mut stage = both().await;
+    stage.project.variables.insert("MAIL_TOKEN".to_owned(), "t0ken-of-the-mail".to_owned());
+    let says = "sent with t0ken-of-the-mail\n";
+    let migrate = Behaviour::exits_after(Duration::from_secs(3), 0).saying(says);
+    stage.engine.behave("migrate", migrate);
+    stage.switch(None).await.unwrap();
+    let told = stage.notes.all();
+    assert!(told.contains("green/migrate | sent with") && !told.contains("t0ken"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hook_that_runs_too_long_is_stopped_and_the_switch_with_it() {
     let stage = both().await;
     stage.engine.behave("migrate", Behaviour::runs());
