@@ -8,15 +8,18 @@ import sys
 import against_compose
 import against_proxies
 import conformance
+import outage
+import proof
 import reading
 import report
 import slow
+import snapshots
 import stacks
 import switching
 from shell import Failed, Shared, say, sweep
 
 LIMIT = 700  # seconds: `all` has to end within 12 minutes, whatever hangs
-LONG = {"stacks": 2400}  # Compose alone waits 90 s for a chain with checks each 30 s
+LONG = {"stacks": 2400, "proxy": 1500, "proof": 3000, "snapshot": 2400}  # Compose alone waits 90 s for a chain with checks each 30 s
 
 SUBJECTS = {
     "deploy": against_compose.deploy,
@@ -27,9 +30,12 @@ SUBJECTS = {
     "proxy": against_proxies.compare,
     "slow": slow.slow,
     "switch": switching.switch,
+    "proof": proof.proof,
+    "outage": outage.outage,
     "conformance": conformance.conformance,
+    "snapshot": snapshots.snapshot,
 }
-ALONE = ("stacks", "status", "slow", "conformance")  # no part of `all`, for their time
+ALONE = ("stacks", "status", "proxy", "slow", "conformance", "proof", "snapshot")  # no part of `all`, for their time
 
 
 def main():

@@ -1,220 +1,182 @@
-"""CPU, latency and memory of the proxy beside nginx and HAProxy: same backend, same load, one processor each."""
+"""CPU, latency and memory of the proxy beside nginx, HAProxy and Caddy: same backend, same load, one processor each."""
 
-import json
 import os
-import shutil
-import subprocess
-import tempfile
+import socket
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import machine
 from against_compose import our_version
-from load import Load, pin
-from shell import ENVCTL, Failed, free_port, say, wait_for_port
-from tools import libraries, tool, version
+from load import Load, Streams
+from proxies import Tls, caddy, certificate, folder, haproxy_proxy, nginx, nginx_proxy, ours
+from shell import Failed, free_port, say
+from tools import version
 
 CONNECTIONS = 64
 PACE = 6  # milliseconds between the requests of a connection: about 10,000 a second in all
+IDLE = 10000
+SMALL, LARGE = "/1k", "/100k"
 
-BACKEND = """\
-user root;
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log stderr crit;
-events {{ worker_connections {connections}; }}
-http {{
-  access_log off;
-  keepalive_requests 1000000000;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  {inner}
-}}
-"""
-
-NGINX = """\
-upstream backend { server 127.0.0.1:%(backend)d; keepalive 128; keepalive_requests 1000000000; }
-  server {
-    listen 127.0.0.1:%(port)d;
-    location / {
-      proxy_pass http://backend;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-    }
-  }"""
-
-HAPROXY = """\
-global
-  nbthread 1
-  maxconn 4096
-defaults
-  mode http
-  timeout connect 3s
-  timeout client 75s
-  timeout server 300s
-  option forwardfor
-  http-reuse always
-frontend live
-  bind 127.0.0.1:%(port)d
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %%[req.hdr(host)]
-  default_backend app
-backend app
-  server one 127.0.0.1:%(backend)d
-"""
+# What is asked of all: title → how.
+KINDS = {
+    "1 KB": lambda side, seconds, cpu: Load(side.port, CONNECTIONS, seconds, cpu=cpu, path=SMALL),
+    "1 KB, paced": lambda side, seconds, cpu: Load(side.port, CONNECTIONS, seconds, PACE, cpu=cpu, path=SMALL),
+    "100 KB": lambda side, seconds, cpu: Load(side.port, CONNECTIONS, seconds, cpu=cpu, path=LARGE),
+    "1 KB, HTTP/2 over TLS": lambda side, seconds, cpu: Streams(side.tls, 16, seconds, cpu=cpu, path=SMALL),
+    "100 KB, HTTP/2 over TLS": lambda side, seconds, cpu: Streams(side.tls, 16, seconds, cpu=cpu, path=LARGE),
+    "new connections": lambda side, seconds, cpu: Load(side.port, CONNECTIONS, seconds, cpu=cpu, path=SMALL, anew=True),
+    "new connections, TLS": lambda side, seconds, cpu: Load(side.tls, CONNECTIONS, seconds, cpu=cpu, path=SMALL, tls=True, anew=True),
+}
 
 
-def compare(quick):
-    rounds, seconds = (1, 2) if quick else (3, 6)
+class Side:
+    """A proxy that runs, and what was found of it: by kind, one result a round."""
+
+    def __init__(self, start, stack):
+        self.port, self.tls = free_port(), free_port()
+        self.pid = stack.enter_context(start(self.port, self.tls))
+        time.sleep(1)
+        self.idle = machine.memory(self.pid)
+        self.found = {kind: [] for kind in KINDS}
+
+    def measure(self, kind, seconds, cpu):
+        before = machine.cpu(self.pid)
+        result = KINDS[kind](self, seconds, cpu).end()
+        used = machine.cpu(self.pid) - before
+        if result["failures"]:
+            raise Failed(f"{kind}: {result['failures']} of {result['requests']} requests failed")
+        self.found[kind].append({**result, "cpu": 1e6 * used / result["requests"]})
+
+    def hold(self, count):
+        """How many KiB an idle connection takes."""
+        with idle_connections(self.port, count):
+            self.held = 1024 * (machine.memory(self.pid) - self.idle) / count
+
+    def middle(self, kind, key="cpu"):
+        return machine.median([one[key] for one in self.found[kind]])
+
+    def least(self, kind):
+        return min(one["cpu"] for one in self.found[kind])
+
+
+def compare(quick, rounds=5, seconds=3, idle=IDLE):
+    if quick:
+        rounds, seconds, idle = 1, 2, 1000
     every = sorted(os.sched_getaffinity(0))
     load_cpu, proxy_cpu, backend_cpu = every[0], every[1 % len(every)], every[2 % len(every)]
-    backend = free_port()
-    found = {}
+    machine.open_files(5 * IDLE)
+    backend, sides = free_port(), {}
     with ExitStack() as stack:
-        stack.enter_context(nginx("backend", backend, 'server { listen 127.0.0.1:%d; return 200 "%s"; }' % (
-            backend, "envctl " * 28 + "end\n"), backend_cpu))
-        sides = {
-            "nginx": lambda port: nginx("nginx", port, NGINX % {"port": port, "backend": backend}, proxy_cpu),
-            "HAProxy": lambda port: haproxy(port, backend, proxy_cpu),
-            "envctl": lambda port: ours(port, backend, proxy_cpu),
+        path = stack.enter_context(folder())
+        os.chmod(path, 0o755)
+        chain, key = certificate(path)
+        (path / "100k").write_bytes(bytes(range(256)) * 400)
+        stack.enter_context(nginx("backend", backend, 'server { listen 127.0.0.1:%d; location / { return 200 "%s"; } location = %s { root %s; sendfile on; } }' % (
+            backend, "envctl " * 146 + "e\n", LARGE, path), backend_cpu))
+        starts = {
+            "nginx": lambda port, tls: nginx_proxy(port, backend, proxy_cpu, Tls(tls, chain, key), 2 * IDLE),
+            "HAProxy": lambda port, tls: haproxy_proxy(port, backend, proxy_cpu, Tls(tls, chain, key), 2 * IDLE),
+            "Caddy": lambda port, tls: caddy(port, backend, proxy_cpu, Tls(tls, chain, key)),
+            "envctl": lambda port, tls: ours(port, backend, proxy_cpu, Tls(tls, chain, key), everything=True),
+            "envctl, nothing counted or logged": lambda port, tls: ours(port, backend, proxy_cpu, Tls(tls, chain, key)),
         }
-        for name, start in sides.items():
-            port = free_port()
-            pid = stack.enter_context(start(port))
-            time.sleep(1)
-            found[name] = {"pid": pid, "port": port, "idle": machine.memory(pid), "full": [], "paced": []}
-        direct = Load(backend, CONNECTIONS, seconds, PACE, cpu=load_cpu).end()
+        for name, start in starts.items():
+            sides[name] = Side(start, stack)
+            say(f"proxy: {idle} idle connections, {name}")
+            sides[name].hold(idle)
         for number in range(rounds):
-            for name, side in found.items():
-                say(f"proxy: round {number + 1} of {rounds}, {name}")
-                Load(side["port"], CONNECTIONS, 1, cpu=load_cpu).end()
-                for kind, pace in (("full", 0), ("paced", PACE)):
-                    before = machine.cpu(side["pid"])
-                    result = Load(side["port"], CONNECTIONS, seconds, pace, cpu=load_cpu).end()
-                    used = machine.cpu(side["pid"]) - before
-                    if result["failures"]:
-                        raise Failed(f"{name} failed {result['failures']} of {result['requests']} requests")
-                    side[kind].append({**result, "cpu": 1e6 * used / result["requests"]})
-        for side in found.values():
-            side["after"] = machine.memory(side["pid"])
-    return section(found, direct, rounds, seconds)
+            for kind in KINDS:
+                say(f"proxy: round {number + 1} of {rounds}, {kind}")
+                for side in sides.values():
+                    side.measure(kind, seconds, load_cpu)
+        for side in sides.values():
+            side.after = machine.memory(side.pid)
+    return section(sides, rounds, seconds, idle)
 
 
-def section(found, direct, rounds, seconds):
-    def middle(side, kind, key):
-        return machine.median([one[key] for one in side[kind]])
+@contextmanager
+def idle_connections(port, count):
+    """Connections that have had one answer each and stay open."""
+    request = f"GET {SMALL} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    with ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            connection.sendall(request)
+            got = b""
+            while len(got) < 1024:
+                more = connection.recv(4096)
+                if not more:
+                    raise Failed("a connection was closed that should stay")
+                got += more
+        time.sleep(1)
+        yield
 
-    base = found["nginx"]
-    rows = []
-    for name, side in found.items():
-        cells = [name]
-        for kind, key, digits in (
-            ("full", "cpu", 1), ("paced", "cpu", 1), ("full", "p99", 2), ("paced", "p99", 2), ("full", "rate", 0),
-        ):
-            value = middle(side, kind, key)
-            cells.append(f"{value:,.{digits}f} (×{value / middle(base, kind, key):.2f})")
-        cells += [f"{side['idle']:.1f}", f"{side['after']:.1f}"]
-        rows.append("| " + " | ".join(cells) + " |")
-    table = "\n".join(rows)
-    spreads = ", ".join(
-        f"{name} {machine.spread([one['cpu'] for one in side['full']], 1)}" for name, side in found.items()
+
+def section(sides, rounds, seconds, idle):
+    others = [side for name, side in sides.items() if not name.startswith("envctl")]
+
+    def row(title, value, digits):
+        best = min(value(side) for side in others)
+        cells = " | ".join(f"{value(side):,.{digits}f} (×{value(side) / best:.2f})" for side in sides.values())
+        return f"| {title} | {cells} |"
+
+    names = " | ".join(sides)
+    line = "|---|" + "---:|" * len(sides)
+    medians = "\n".join(row(kind, lambda side, kind=kind: side.middle(kind), 1) for kind in KINDS)
+    least = "\n".join(row(kind, lambda side, kind=kind: side.least(kind), 1) for kind in KINDS)
+    rates = "\n".join(
+        f"| {kind} | " + " | ".join(f"{side.middle(kind, 'rate'):,.0f}" for side in sides.values()) + " |"
+        for kind in KINDS
     )
-    paced = round(middle(base, "paced", "rate"), -2)
+    tails = "\n".join(
+        f"| {kind} | " + " | ".join(f"{side.middle(kind, 'p99'):.2f}" for side in sides.values()) + " |"
+        for kind in ("1 KB", "1 KB, paced")
+    )
+    memory = "\n".join((
+        row("MiB, just started", lambda side: side.idle, 1),
+        row("MiB, after the load", lambda side: side.after, 1),
+        row("KiB an idle connection", lambda side: side.held, 2),
+    ))
+    paced = round(sides["nginx"].middle("1 KB, paced", "rate"), -2)
     return f"""\
 ## The proxy
 
-One backend (nginx, a 200-byte answer), {CONNECTIONS} keep-alive connections, `X-Forwarded-*` set by all, no access
-logs. The proxy has a processor for itself, wrk and the backend have another. nginx and HAProxy run with one worker,
-envctl with its usual two threads. Full: as fast as it goes. Paced: about {paced:,.0f} requests a second. In brackets:
-times nginx.
+One backend (nginx), `X-Forwarded-*` set by all. The proxy has a processor for itself, the load and the backend have
+another. nginx and HAProxy run with one worker, Caddy and envctl with as many threads as they find processors: one.
+envctl has everything switched on: metrics, an access log in JSON, health checks; the others log nothing, and so does
+the last column. 1 KB and 100 KB: HTTP/1.1, {CONNECTIONS} keep-alive connections, as fast as it goes; paced: about {paced:,.0f}
+requests a second. HTTP/2: 16 connections with 10 streams at a time each. New connections: one for each request. In
+brackets: times the best of nginx, HAProxy and Caddy.
 
-| median of {rounds} × {seconds} s | CPU µs a request, full | paced | p99 ms, full | paced | requests/s, full | MiB idle | MiB after |
-|---|---:|---:|---:|---:|---:|---:|---:|
-{table}
+CPU of the process, µs a request, median of {rounds} × {seconds} s in turns:
 
-CPU a request under full load, lowest to highest: {spreads}.
-The backend by itself, paced: p99 {direct['p99']:.2f} ms. Memory is resident memory, shared pages divided (PSS).
+| | {names} |
+{line}
+{medians}
 
-{machine.facts()} · {version('nginx')} · {version('haproxy')} · {version('wrk')} · {our_version()} · `scripts/bench proxy`
+The least of the {rounds}, which other work on the machine disturbed least:
+
+| | {names} |
+{line}
+{least}
+
+Requests a second, medians:
+
+| | {names} |
+{line}
+{rates}
+
+p99 in milliseconds, medians:
+
+| | {names} |
+{line}
+{tails}
+
+Memory: resident, shared pages divided (PSS). Idle: {idle:,} connections that have had one answer each.
+
+| | {names} |
+{line}
+{memory}
+
+{machine.facts()} · {machine.busy()} · {version('nginx')} · {version('haproxy')} · caddy {version('caddy').split()[1]} · {version('wrk')} · {version('h2load')} · {our_version()} · `scripts/bench proxy`
 """
-
-
-@contextmanager
-def started(command, port, cpu, env=None, **options):
-    process = subprocess.Popen(
-        command, env={**os.environ, **(env or {})}, preexec_fn=pin(cpu),
-        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **options},
-    )
-    try:
-        wait_for_port(port)
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def folder():
-    path = Path(tempfile.mkdtemp(prefix="envctl-bench."))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def nginx(name, port, inner, cpu, connections=4096):
-    with folder() as path:
-        (path / f"{name}.conf").write_text(BACKEND.format(folder=path, inner=inner, connections=connections), encoding="utf-8")
-        command = [tool("nginx"), "-e", "stderr", "-p", str(path), "-c", str(path / f"{name}.conf")]
-        with started(command, port, cpu, libraries()) as process:
-            yield process.pid
-
-
-@contextmanager
-def haproxy(port, backend, cpu, settings=None):
-    with folder() as path:
-        settings = settings or HAPROXY % {"port": port, "backend": backend}
-        (path / "haproxy.cfg").write_text(settings, encoding="utf-8")
-        command = [tool("haproxy"), "-q", "-db", "-f", str(path / "haproxy.cfg")]
-        with started(command, port, cpu, libraries()) as process:
-            yield process.pid
-
-
-@contextmanager
-def ours(port, backend, cpu, tls=None):
-    """The proxy as it runs in its container: a static binary and two folders, as nobody."""
-    with folder() as path:
-        os.chmod(path, 0o755)
-        shutil.copy(ENVCTL, path / "envctl")
-        for inner in ("state", "ca"):
-            (path / inner).mkdir()
-            os.chown(path / inner, 65534, 65534)
-        listeners = [{"port": port, "route": port}] + ([{"port": tls, "route": tls, "tls": True}] if tls else [])
-        env = {"ENVCTL_LISTENERS": json.dumps(listeners), "MALLOC_ARENA_MAX": "1"}
-        command = ["chroot", "--userspec=65534:65534", str(path), "/envctl", "proxy", "serve"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with started(command, port, cpu, env, **pipes) as process:
-            target = {"prefix": "/", "host": "127.0.0.1", "port": backend}
-            routes = [{"listen": one["port"], "tls": one.get("tls", False), "paths": [target]} for one in listeners]
-            release = {"release": "1", "created": "2026-01-01T00:00:00Z", "routes": routes}
-            for request in (
-                {"put": {"color": "blue", "stack": release, "drain_ms": 1000}},
-                {"switch": {"to": "blue", "health": True}},
-            ):
-                process.stdin.write(json.dumps({"id": "1", "body": request}) + "\n")
-                process.stdin.flush()
-                answer = json.loads(process.stdout.readline())["body"]
-                if answer != "done" and "switched" not in answer:
-                    raise Failed(f"the proxy answers {answer}")
-            yield process.pid

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import machine
 from against_compose import our_version
-from against_proxies import folder, haproxy, nginx, ours
-from shell import free_port, run, say
+from proxies import Tls, certificate, folder, haproxy, nginx, ours
+from shell import free_port, say
 from tools import version
 
 TABLES = Path(__file__).parent.parent / "src" / "proxy" / "tests" / "conformance"
@@ -56,18 +56,20 @@ def conformance(_quick):
     """Writes docs/conformance.md and returns nothing for docs/benchmarks.md."""
     with ExitStack() as stack:
         path = stack.enter_context(folder())
-        pem = certificate(path)
+        chain, key = certificate(path)
+        pem = path / "both.pem"
+        pem.write_bytes(chain.read_bytes() + key.read_bytes())
         backend = stack.enter_context(service())
         sides = {}
         port, tls = free_port(), free_port()
         known = {"port": port, "tls": tls, "pem": pem, "backend": backend}
-        stack.enter_context(ours(port, backend, None, tls=tls))
+        stack.enter_context(ours(port, backend, None, Tls(tls, chain, key)))
         sides["envctl"] = (port, tls)
         known |= {"port": free_port(), "tls": free_port()}
         stack.enter_context(nginx("nginx", known["port"], NGINX % known, None))
         sides["nginx"] = (known["port"], known["tls"])
         known |= {"port": free_port(), "tls": free_port()}
-        stack.enter_context(haproxy(known["port"], backend, None, HAPROXY % known))
+        stack.enter_context(haproxy(known["port"], None, HAPROXY % known))
         sides["HAProxy"] = (known["port"], known["tls"])
         tables = []
         for title, file, ask in (("HTTP/1.1", "http1.json", requests), ("HTTP/2", "http2.json", frames)):
@@ -277,14 +279,6 @@ def status(block):
             code, bits = (code << 1 | int(bits[0])) - 0x19 + 3, bits[1:]
         digits += str(code)
     return digits
-
-
-def certificate(path):
-    pem = path / "server.pem"
-    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-        "-subj", "/CN=localhost", "-keyout", str(path / "key"), "-out", str(path / "crt"))
-    pem.write_bytes((path / "crt").read_bytes() + (path / "key").read_bytes())
-    return pem
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import resource
 import statistics
 from datetime import date
 
@@ -25,6 +26,17 @@ def facts():
         f"{date.today()} · {len(os.sched_getaffinity(0))} × {processor} · {memory:.0f} GiB · "
         f"{system}, Linux {platform.release().split('-')[0]} · Docker Engine {engine}"
     )
+
+
+def busy():
+    """How many tasks wanted a processor lately."""
+    return f"load {os.getloadavg()[1]:.1f}"
+
+
+def open_files(count):
+    """Lets this process, and those that it starts, open so many files, or as many as the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, count), most))
 
 
 def family(pid):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SHOWN = "docs/benchmarks.md"
 FILE = Path(__file__).parent.parent / SHOWN
-ORDER = ("deploy", "stacks", "durable", "status", "compose", "proxy", "slow", "switch")
+ORDER = ("deploy", "stacks", "durable", "status", "compose", "proxy", "slow", "switch", "proof", "outage", "snapshot")
 HEAD = """\
 # Benchmarks
 

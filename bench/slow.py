@@ -1,7 +1,6 @@
 """Slow clients beside quick ones: what thousands of connections that send a byte a second cost the others."""
 
 import os
-import resource
 import socket
 import threading
 import time
@@ -9,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 import machine
 from against_compose import our_version
-from against_proxies import HAPROXY, NGINX, PACE, haproxy, nginx, ours
+from against_proxies import PACE
 from load import Load
+from proxies import haproxy_proxy, nginx, nginx_proxy, ours
 from shell import Failed, free_port, say
 from tools import version
 
@@ -20,10 +20,9 @@ HEAD = b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
 
 
 def slow(quick):
-    rounds, seconds = (1, 4) if quick else (3, 8)
+    rounds, seconds = (1, 4) if quick else (3, 5)
     count = 500 if quick else SLOW
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 40000), most))
+    machine.open_files(40000)
     every = sorted(os.sched_getaffinity(0))
     load_cpu, proxy_cpu = every[0], every[1 % len(every)]
     backend, found = free_port(), {}
@@ -31,9 +30,9 @@ def slow(quick):
         stack.enter_context(nginx("backend", backend, 'server { listen 127.0.0.1:%d; client_max_body_size 0; return 200 "%s"; }' % (
             backend, "envctl " * 28 + "end\n"), load_cpu, connections=20000))
         sides = {
-            "nginx": lambda port: nginx("nginx", port, NGINX % {"port": port, "backend": backend}, proxy_cpu, connections=20000),
-            "HAProxy": lambda port: haproxy(port, backend, proxy_cpu, HAPROXY.replace("maxconn 4096", "maxconn 7000") % {"port": port, "backend": backend}),
-            "envctl": lambda port: ours(port, backend, proxy_cpu),
+            "nginx": lambda port: nginx_proxy(port, backend, proxy_cpu, connections=20000),
+            "HAProxy": lambda port: haproxy_proxy(port, backend, proxy_cpu, connections=7000),
+            "envctl": lambda port: ours(port, backend, proxy_cpu, everything=True),
         }
         for name, start in sides.items():
             port = free_port()
@@ -70,23 +69,26 @@ def trickle(port, count):
         return connection
 
     def send():
-        while not ending.is_set():
-            began = time.monotonic()
-            for number, connection in enumerate(connections):
-                try:
-                    connection.send(b"x")
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    # It was cut off: the next one comes at once.
-                    connection.close()
+        # Evenly over the second, as clients that know nothing of each other do.
+        turns = 50
+        due = time.monotonic()
+        while True:
+            for turn in range(turns):
+                for number in range(turn, len(connections), turns):
                     try:
-                        connections[number] = open_one(number)
-                    except OSError:
+                        connections[number].send(b"x")
+                    except BlockingIOError:
                         pass
-                if ending.is_set():
+                    except OSError:
+                        # It was cut off: the next one comes at once.
+                        connections[number].close()
+                        try:
+                            connections[number] = open_one(number)
+                        except OSError:
+                            pass
+                due = max(due + 1 / turns, time.monotonic())
+                if ending.wait(due - time.monotonic()):
                     return
-            ending.wait(max(0, 1 - (time.monotonic() - began)))
 
     try:
         for number in range(count):
@@ -123,5 +125,5 @@ backend have one processor, the proxy another.
 |---|---:|---:|---:|---:|
 {table}
 
-{machine.facts()} · {version('nginx')} · {version('haproxy')} · {version('wrk')} · {our_version()} · `scripts/bench slow`
+{machine.facts()} · {machine.busy()} · {version('nginx')} · {version('haproxy')} · {version('wrk')} · {our_version()} · `scripts/bench slow`
 """

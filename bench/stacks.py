@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import machine
 import tools
 from against_compose import our_version
+from bare import bare
 from shell import ENVCTL, PROJECT, Failed, envctl, measured, say, sweep
 from stack import SERVICES, compose_file, flat, project
 
@@ -31,7 +32,8 @@ def stacks(quick):
     found = []
     for name, services, interval, rounds in chosen:
         with standing(services, interval) as folder:
-            found.append((name, one(folder, compose, name, 1 if quick else rounds)))
+            flat_of = None if interval else len(services)
+            found.append((name, one(folder, compose, name, flat_of, 1 if quick else rounds)))
     return section(found, version)
 
 
@@ -46,11 +48,12 @@ def standing(services, interval):
             sweep()
 
 
-def one(folder, compose, name, rounds):
-    """The runs of each side and subject."""
+def one(folder, compose, name, flat_of, rounds):
+    """The runs of each side and subject; of a flat stack of so many services also the seconds of the bare calls."""
     theirs = (*compose, "-p", f"{PROJECT}-compose", "-f", "compose-app.yml")
     ours = (ENVCTL, "--verbose", "--progress", "plain")
     found = {subject: ([], []) for subject in ("up", "again", "down")}
+    found["bare"] = []
     for number in range(rounds):
         say(f"{name}: round {number + 1} of {rounds}")
         again = AGAIN if number == 0 else 1
@@ -60,6 +63,8 @@ def one(folder, compose, name, rounds):
         found["up"][1].append(measured(*ours, "deploy", cwd=folder))
         found["again"][1].extend(measured(*ours, "up", cwd=folder) for _ in range(again))
         found["down"][1].append(measured(*ours, "cleanup", cwd=folder))
+        if flat_of:
+            found["bare"].append(bare(flat_of))
     return found
 
 
@@ -76,6 +81,13 @@ From nothing until all of it is healthy, or runs:
 | seconds, medians | rounds | `docker compose up -d --wait` | lowest to highest | `envctl deploy` | lowest to highest | times as fast |
 |---|---:|---:|---:|---:|---:|---:|
 {rows(found, "up", True)}
+
+Of the flat stacks, what the engine itself takes: a network, and as many containers created and started on it by bare
+calls of its API, 16 at a time, with nothing looked at, waited for or written down. No client is faster than that.
+
+| seconds, medians | bare calls | lowest to highest | `docker compose up -d --wait` | `envctl deploy` |
+|---|---:|---:|---:|---:|
+{floor(found)}
 
 The same command again, with nothing to do (`envctl up` on what is live):
 
@@ -110,6 +122,20 @@ def rows(found, subject, with_rounds, factor=1, digits=2):
         for side, middle in zip(sides, (theirs, ours)):
             cells += [f"{middle:.{digits}f}", machine.spread(side, digits)]
         lines.append(f"| {' | '.join(cells)} | **{theirs / ours:.1f}** |")
+    return "\n".join(lines)
+
+
+def floor(found):
+    """The bare calls, and how many times as long each side took."""
+    lines = []
+    for name, subjects in found:
+        if subjects["bare"]:
+            least = machine.median(subjects["bare"])
+            cells = [name, f"{least:.2f}", machine.spread(subjects["bare"], 2)]
+            for side in subjects["up"]:
+                middle = machine.median([run.seconds for run in side])
+                cells.append(f"{middle:.2f} (×{middle / least:.2f})")
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -11,7 +11,10 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "envc
 ROOT = CACHE / "root"
 APT = ("-qq", "-o", "APT::Sandbox::User=root")
 
-PACKAGE = {"busybox": "busybox-static", "nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk"}
+PACKAGE = {
+    "busybox": "busybox-static", "nginx": "nginx", "haproxy": "haproxy", "caddy": "caddy", "wrk": "wrk",
+    "h2load": "nghttp2-client",
+}
 
 
 def tool(name):
@@ -62,8 +65,9 @@ def compose():
 
 def version(name):
     """`nginx 1.22.1`, as the program itself says it."""
+    asked = {"caddy": "version", "h2load": "--version"}.get(name, "-v")
     done = subprocess.run(  # its answer may be on either stream
-        [tool(name), "-v"], env={**os.environ, **libraries()}, text=True, check=False,
+        [tool(name), asked], env={**os.environ, **libraries()}, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )
     words = done.stdout.replace("/", " ").split()

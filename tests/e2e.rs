@@ -5,18 +5,29 @@
 mod support;
 
 mod e2e {
+    mod bake;
+    mod bench;
     mod broken;
+    mod canary;
+    mod choosing;
     mod docs;
     mod durable;
+    mod durable_states;
     mod elsewhere;
+    mod encryption;
+    mod engines;
     mod hooks;
     mod interrupted;
     mod killed;
+    mod outage;
+    mod pipeline;
+    mod proof;
     mod proxy;
     mod refused;
     mod restarted;
     mod rollback;
     mod scale;
+    mod snapshots;
     mod story;
     mod switching;
     mod traffic;

@@ -1,4 +1,4 @@
-//! Any bytes as what a client sends, in parts of any size, and as a host.
+//! Any bytes as what a client sends, in parts of any size, as a host and as its cookies.
 #![no_main]
 
 use std::net::SocketAddr;
@@ -11,4 +11,6 @@ fuzz_target!(|input: (usize, &str, SocketAddr, SocketAddr, &[u8])| {
     fuzzing::framing(bytes, part % 4096);
     fuzzing::host(bytes, known);
     fuzzing::proxy_protocol(source, destination);
+    fuzzing::cookies(bytes, known, part as u8);
+    fuzzing::asset(known);
 });

@@ -61,6 +61,17 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileErro
     fs::File::open(folder).and_then(|folder| folder.sync_all()).at(folder)
 }
 
+/// Puts two files or folders of one file system into each other's places, at one instant, and on the disk.
+pub fn exchange(one: &Path, other: &Path) -> Result<(), FileError> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).map_err(io::Error::from).at(one)?;
+    for path in [one, other] {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        fs::File::open(folder).and_then(|folder| folder.sync_all()).at(folder)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +86,20 @@ mod tests {
         assert_eq!(read_text(&path).unwrap(), "two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_folders_change_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a/_data"), folder.path().join("b/_data"));
+        for (path, text) in [(&a, "of a"), (&b, "of b")] {
+            fs::create_dir_all(path).unwrap();
+            fs::write(path.join("file"), text).unwrap();
+        }
+        exchange(&a, &b).unwrap();
+        assert_eq!(read_text(&a.join("file")).unwrap(), "of b");
+        assert_eq!(read_text(&b.join("file")).unwrap(), "of a");
+        assert!(exchange(&a, &folder.path().join("c")).is_err());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    cleanup, completions, config, credentials, deploy, doctor, durable, history, init, logs,
-    maintenance, pause, plan, proxy, rollback, scale, status, switch, test, tls, up,
+    bench, build, ci, cleanup, completions, config, credentials, deploy, doctor, durable, exchange,
+    history, init, logs, maintenance, pause, plan, proxy, rollback, scale, status, switch, test,
+    tls, up,
 };
 use crate::ui::Progress;
 
@@ -41,6 +42,7 @@ pub struct Global {
 pub enum Command {
     Init(init::Args),
     Up(up::Args),
+    Build(build::Args),
     Deploy(deploy::Args),
     Test(test::Args),
     Switch(switch::Args),
@@ -58,10 +60,14 @@ pub enum Command {
     Durable(durable::Args),
     Tls(tls::Args),
     Credentials(credentials::Args),
+    Bench(bench::Args),
+    Ci(ci::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Proxy(proxy::Args),
+    #[command(hide = true)]
+    Exchange(exchange::Args),
 }
 
 impl Command {
@@ -75,6 +81,7 @@ impl Command {
             | Self::Maintenance(_)
             | Self::Rollback(_)
             | Self::Scale(_)
+            | Self::Bench(_)
             | Self::Cleanup(_) => true,
             Self::Durable(args) => args.changes(),
             _ => false,
@@ -91,6 +98,13 @@ pub struct Waits {
     /// The longest that a service may take to get ready
     #[arg(long, default_value = "5m", value_parser = duration, value_name = "TIME")]
     pub wait_timeout: Duration,
+}
+
+/// `1%`, `0.5`.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse().ok();
+    let valid = number.filter(|number| (0.0..=100.0).contains(number));
+    valid.ok_or_else(|| "a percentage such as 1% or 0.5%".to_owned())
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {

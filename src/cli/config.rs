@@ -56,6 +56,7 @@ pub fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     project.resolve_paths = args.resolve_paths && !args.no_path_resolution;
     let layer = if args.durable { Layer::Durable } else { Layer::App(args.color) };
     let resolved = ops::config(&project, layer)?;
+    context.warn_of(&project);
     for warning in &resolved.warnings {
         context.ui.warn(warning);
     }

@@ -63,6 +63,11 @@ impl Context {
         Ok(Project::open(&self.folder, self.environment.as_deref(), &self.shell)?)
     }
 
+    /// Opens the project for an environment that a command names itself.
+    pub fn project_in(&self, environment: &str) -> Result<Project, CliError> {
+        Ok(Project::open(&self.folder, Some(environment), &self.shell)?)
+    }
+
     /// Opens the project, its app made of these files where any are named. Compose files without a project file are one
     /// too: there is nothing yet that reading them could disagree with.
     pub fn project_of(&self, files: &[PathBuf]) -> Result<Project, CliError> {
@@ -89,11 +94,19 @@ impl Context {
         let environment = self.environment.as_deref();
         let (project, written) =
             ops::open_with_credentials(engine, &self.folder, environment, &self.shell).await?;
+        self.warn_of(&project);
         if !written.new.is_empty() {
             let path = project.credentials_file();
             self.ui.say(&format!("made {} in `{}`", written.new.join(", "), path.display()));
         }
         Ok(project)
+    }
+
+    /// Warns of the files that the project's variables are from.
+    pub fn warn_of(&self, project: &Project) {
+        for warning in &project.warnings {
+            self.ui.warn(&warning.to_string());
+        }
     }
 
     pub async fn engine(&self) -> Result<Docker, CliError> {

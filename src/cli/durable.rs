@@ -2,8 +2,12 @@
 
 use std::time::Instant;
 
-use super::{args::Waits, context::Context, error::CliError, exit::Exit, logs};
-use crate::{base::words, ops, plan::Difference};
+use super::{args::Waits, context::Context, error::CliError, exit::Exit, logs, snapshot};
+use crate::{
+    base::words,
+    ops::{self, Data},
+    plan::Difference,
+};
 
 /// Manage the durable layer: databases and what else outlives deployments
 #[derive(Debug, clap::Args)]
@@ -32,6 +36,9 @@ enum Command {
         /// The environment's name, in place of typing it
         #[arg(long, requires = "volumes", value_name = "NAME")]
         confirm: Option<String>,
+        /// Take no last snapshot of the databases
+        #[arg(long, requires = "volumes")]
+        no_snapshot: bool,
         #[command(flatten)]
         waits: Waits,
     },
@@ -47,24 +54,62 @@ enum Command {
     Shell {
         /// The service, where there is more than one
         service: Option<String>,
+        /// Run this statement and end
+        #[arg(long, short = 'c', value_name = "STATEMENT")]
+        execute: Option<String>,
     },
+    /// Copy a running database into a file
+    Snapshot(snapshot::Args),
+    /// List the snapshots
+    Snapshots(snapshot::ListArgs),
+    /// Put a snapshot in the place of a database's data
+    ///
+    /// The copy is made beside the data and looked at by a server of its own first. The data from before stays on a
+    /// volume of its own.
+    Restore(snapshot::RestoreArgs),
+    /// Give an environment the data of another one
+    Clone(snapshot::CloneArgs),
+    /// Run the statements of a file
+    Import(snapshot::ImportArgs),
+    /// Write a database as statements
+    Export(snapshot::ExportArgs),
 }
 
 impl Args {
     pub const fn changes(&self) -> bool {
-        matches!(self.command, Command::Up { .. } | Command::Down { .. })
+        !matches!(
+            self.command,
+            Command::Status { .. }
+                | Command::Logs(_)
+                | Command::Shell { .. }
+                | Command::Snapshots(_)
+                | Command::Export(_)
+        )
     }
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     match &args.command {
         Command::Up { apply, waits } => up(context, *apply, *waits).await,
-        Command::Down { volumes, confirm, waits } => {
-            down(context, *volumes, confirm.as_deref(), *waits).await
+        Command::Down { volumes, confirm, no_snapshot, waits } => {
+            let data = match (volumes, no_snapshot) {
+                (false, _) => Data::Stays,
+                (true, false) => Data::GoesAfterSnapshot,
+                (true, true) => Data::Goes,
+            };
+            down(context, data, confirm.as_deref(), *waits).await
         }
         Command::Status { json } => status(context, *json).await,
         Command::Logs(args) => logs::durable(context, args).await,
-        Command::Shell { service } => shell(context, service.as_deref()).await,
+        Command::Shell { service, execute } => {
+            shell(context, service.as_deref(), execute.as_deref()).await
+        }
+        Command::Snapshot(args) => snapshot::snapshot(context, args).await,
+        Command::Snapshots(args) => snapshot::list(context, args).await,
+        Command::Restore(args) => snapshot::restore(context, args).await,
+        Command::Clone(args) => snapshot::clone(context, args).await,
+        Command::Import(args) => snapshot::import(context, args).await,
+        Command::Export(args) => snapshot::export(context, args).await,
     }
 }
 
@@ -90,50 +135,61 @@ pub fn say_differences(context: &Context, differences: &[Difference]) {
             "`{}` runs with another definition than its files have now; `envctl durable up --apply` puts a new container on the same volumes",
             difference.service
         ));
+        for change in &difference.changes {
+            context.ui.say(&format!("  {change}"));
+        }
     }
 }
 
 async fn down(
     context: &Context,
-    volumes: bool,
+    data: Data,
     confirm: Option<&str>,
     waits: Waits,
 ) -> Result<Exit, CliError> {
     let project = context.project()?;
     let environment = &project.names.environment;
-    if volumes {
-        let sure = match (confirm, context.ui.prompt()) {
-            (Some(name), _) => name == environment,
-            (None, Some(prompt)) => {
-                let question = format!(
-                    "all data of `{environment}` of `{}` will be deleted.",
-                    project.names.project
-                );
-                prompt.confirm_by_name(&question, environment).await
-            }
-            (None, None) => {
-                return Err(CliError::Usage(format!(
-                    "deleting data needs the environment's name: on a terminal it is asked for, in a script `--confirm {environment}`"
-                )));
-            }
-        };
-        if !sure {
-            return Err(CliError::Usage(format!(
-                "that is not `{environment}`: nothing was deleted"
-            )));
-        }
+    if data != Data::Stays {
+        let question =
+            format!("all data of `{environment}` of `{}` will be deleted.", project.names.project);
+        sure(context, environment, &question, confirm).await?;
     }
     let engine = context.engine().await?;
     let reporter = context.ui.reporter("durable down");
     let session = context.session(&engine, &project, &*reporter, Some(waits));
-    let plan = ops::durable_down(&session, volumes).await?;
+    let (plan, taken) = ops::durable_down(&session, data).await?;
     drop(reporter);
-    context.ui.say(match (plan.is_empty(), volumes) {
+    context.ui.say(match (plan.is_empty(), data) {
         (true, _) => "the durable layer was down already",
-        (false, false) => "the durable layer is down; its data stays",
-        (false, true) => "the durable layer is down and its data deleted",
+        (false, Data::Stays) => "the durable layer is down; its data stays",
+        (false, _) => "the durable layer is down and its data deleted",
     });
+    for stored in taken {
+        context.ui.say(&format!("a last snapshot is in `{}`", stored.path.display()));
+    }
     Ok(Exit::Done)
+}
+
+/// Asks for the environment's name before data is deleted; an error unless it was given.
+pub async fn sure(
+    context: &Context,
+    environment: &str,
+    question: &str,
+    confirm: Option<&str>,
+) -> Result<(), CliError> {
+    let sure = match (confirm, context.ui.prompt()) {
+        (Some(name), _) => name == environment,
+        (None, Some(prompt)) => prompt.confirm_by_name(question, environment).await,
+        (None, None) => {
+            return Err(CliError::Usage(format!(
+                "deleting data needs the environment's name: on a terminal it is asked for, in a script `--confirm {environment}`"
+            )));
+        }
+    };
+    if sure {
+        return Ok(());
+    }
+    Err(CliError::Usage(format!("that is not `{environment}`: nothing was deleted")))
 }
 
 async fn status(context: &Context, json: bool) -> Result<Exit, CliError> {
@@ -162,15 +218,19 @@ async fn status(context: &Context, json: bool) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-async fn shell(context: &Context, service: Option<&str>) -> Result<Exit, CliError> {
+async fn shell(
+    context: &Context,
+    service: Option<&str>,
+    execute: Option<&str>,
+) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &(), None);
-    let (container, command) = ops::shell_command(&session, service).await?;
+    let (container, command) = ops::shell_command(&session, service, execute).await?;
     // The terminal is handed over whole: Docker's own client does that well.
     let mut docker = tokio::process::Command::new("docker");
     docker.args(["exec", "--interactive"]);
-    if context.ui.prompt().is_some() {
+    if execute.is_none() && context.ui.prompt().is_some() {
         docker.arg("--tty");
     }
     let status = docker.arg(container).args(command).status().await;

@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use crate::{
     config::ConfigError,
+    database::Unsuited,
     engine::EngineError,
     model::Color,
     ops::OpsError,
@@ -91,7 +92,19 @@ impl CliError {
                     RunError::NotHealthy(evidence) => {
                         cause_hint(evidence.cause).map(str::to_owned).into_iter().collect()
                     }
-                    RunError::Proxy(_) => vec![],
+                    RunError::Proxy(_)
+                    | RunError::Exceeded(_)
+                    | RunError::Command { .. }
+                    | RunError::File(_)
+                    | RunError::Damaged { .. } => vec![],
+                    RunError::Unsuited { reason, .. } => {
+                        return vec![unsuited_hint(reason).to_owned()];
+                    }
+                    RunError::NotStoppedCleanly { .. } => {
+                        return one(
+                            "it is stopped, and nothing of it was removed: `envctl durable up` starts it as it was, which mends its data; then `envctl durable up --apply` again",
+                        );
+                    }
                 };
                 let image = matches!(
                     failure.source,
@@ -126,6 +139,9 @@ impl CliError {
                     hints.push(text.to_owned());
                 }
                 hints
+            }
+            OpsError::Exceeded { color, .. } => {
+                vec![format!("`envctl logs {color}` shows what went wrong; it stands for a look")]
             }
             OpsError::TestsFailed { color, .. } => {
                 vec![format!("no traffic was moved; `envctl logs {color}` shows the new one")]
@@ -167,6 +183,23 @@ impl CliError {
             OpsError::Failures { .. } => {
                 one("all else is done; running the command again tries what is left")
             }
+            OpsError::ProxyStopped => one("`envctl switch COLOR` with the live color starts it"),
+            OpsError::NoSnapshot { .. } => one(
+                "`envctl durable snapshots` lists them, `--env NAME` those of another environment",
+            ),
+            OpsError::NoWayTo { .. } => one(
+                "`envctl durable snapshots` has the times to go back to; the log of changes (binary log) is on where the server's command says so",
+            ),
+            OpsError::Shared { color, .. } => {
+                vec![format!("`envctl switch --weight 0 {color}` ends its share")]
+            }
+            OpsError::NotYet { color, .. } => {
+                vec![format!("`envctl switch {color}` once, and back, does that")]
+            }
+            OpsError::NoAnswer { .. } => {
+                one("no traffic was moved; `--path` asks for another path")
+            }
+            OpsError::NoHttpRoute => one("`--url http://HOST:PORT` names another address"),
             OpsError::NothingLive => one("`envctl up` brings everything up"),
             OpsError::Interrupted => {
                 one("what was done stands; running the command again goes on from here")
@@ -187,25 +220,36 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::NeverServed { .. }
         | OpsError::LiveAlready { .. }
         | OpsError::BadPage { .. }
+        | OpsError::NoSnapshot { .. }
+        | OpsError::SnapshotExists { .. }
+        | OpsError::NoWayTo { .. }
+        | OpsError::NoTestService { .. }
         | OpsError::NoService { .. } => Exit::Usage,
         OpsError::Engine(error) => engine(error),
         OpsError::Proxy(error) => talk(error),
         OpsError::Failed { failure, .. } | OpsError::Unfinished { failure, .. } => {
             match &failure.source {
-                RunError::NotHealthy(_) => Exit::Unhealthy,
+                RunError::NotHealthy(_) | RunError::Exceeded(_) => Exit::Unhealthy,
                 RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
                 RunError::Proxy(error) => talk(error),
-                RunError::StillOpen(_) => Exit::Failed,
+                RunError::StillOpen(_)
+                | RunError::Command { .. }
+                | RunError::File(_)
+                | RunError::Damaged { .. }
+                | RunError::Unsuited { .. }
+                | RunError::NotStoppedCleanly { .. } => Exit::Failed,
             }
         }
-        OpsError::TestsFailed { .. } | OpsError::Conflict(Conflict::TestsFailed { .. }) => {
-            Exit::Unhealthy
-        }
+        OpsError::TestsFailed { .. }
+        | OpsError::Exceeded { .. }
+        | OpsError::Conflict(Conflict::TestsFailed { .. })
+        | OpsError::NoAnswer { .. } => Exit::Unhealthy,
         OpsError::Locked { .. } => Exit::Locked,
         OpsError::Interrupted => Exit::Interrupted,
         OpsError::Conflict(_)
         | OpsError::NotOurs { .. }
         | OpsError::NothingLive
+        | OpsError::ProxyStopped
         | OpsError::NothingToRollBack { .. }
         | OpsError::Failures { .. }
         | OpsError::NotKept { .. }
@@ -214,10 +258,17 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::OtherColor { .. }
         | OpsError::CredentialsMissing { .. }
         | OpsError::LockLost
+        | OpsError::NotYet { .. }
+        | OpsError::Shared { .. }
+        | OpsError::NoHttpRoute
+        | OpsError::NoThread { .. }
+        | OpsError::SwitchCommand { .. }
         | OpsError::CredentialsLost { .. }
         | OpsError::State { .. }
+        | OpsError::NotCopied { .. }
+        | OpsError::NotPutBack { .. }
         | OpsError::Executable { .. } => Exit::Failed,
-        OpsError::Undone { error, .. } => exit(error),
+        OpsError::Undone { error, .. } | OpsError::NotRestored { error, .. } => exit(error),
     }
 }
 
@@ -265,7 +316,7 @@ fn engine_hints(error: &EngineError) -> Vec<String> {
             one("`docker network ls` shows what uses them; remove networks that nothing needs")
         }
         EngineError::NoBindSource { .. } => one(
-            "bind sources are looked up on the engine's host: with a remote engine or Docker-in-Docker the path has to be there",
+            "bind sources are looked up on the engine's host: in a job's container or with Docker-in-Docker the checkout has to be at the same path there (docs/ci.md)",
         ),
         EngineError::NameTaken { name, .. } => vec![format!(
             "`docker inspect {name}` shows whose it is; envctl never removes what is not its own"
@@ -283,6 +334,20 @@ fn logs(error: &RunError, color: Color) -> String {
     };
     let service = service.map(|(_, service)| format!(" {service}")).unwrap_or_default();
     format!("envctl logs {color}{service}")
+}
+
+const fn unsuited_hint(reason: &Unsuited) -> &'static str {
+    match reason {
+        Unsuited::OtherKind { .. } => {
+            "nothing was stopped or changed: give the service a volume of its own, and bring the data over with a dump"
+        }
+        Unsuited::Lower { .. } => {
+            "nothing was stopped or changed: name the version of the data in the Compose file, or bring a dump into a new volume"
+        }
+        Unsuited::OtherMajor { .. } => {
+            "nothing was stopped or changed: a new major version gets a volume of its own, and the data by a dump (pg_dump, pg_restore) or pg_upgrade"
+        }
+    }
 }
 
 const fn cause_hint(cause: Cause) -> Option<&'static str> {
@@ -326,6 +391,9 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         Conflict::PortHeld { holder, .. } => vec![format!(
             "`docker stop {holder}`, or another port in the environment's env_file or envctl.yaml"
         )],
+        Conflict::VolumeInUse { holder, .. } => vec![format!(
+            "two databases on the same files spoil them: `docker rm {holder}` once it is not needed, or another volume"
+        )],
         Conflict::NoDurable { .. } => {
             vec!["`envctl durable up` brings it up, `envctl up` everything".to_owned()]
         }
@@ -344,6 +412,9 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         Conflict::Live { color } => {
             vec![format!("the idle one is {}: leave the color out", color.other())]
         }
+        Conflict::TakesShare { color, .. } => vec![format!(
+            "`envctl switch {color}` gives it all of the traffic, `envctl switch --weight 0` none"
+        )],
         Conflict::RunsOnce { .. } => vec![],
         Conflict::Changed { .. } => {
             vec![

@@ -1,6 +1,9 @@
 //! The command line: arguments in, exit code out. One file a command; its doc comment is its help. May import everything.
 
 mod args;
+mod bench;
+mod build;
+mod ci;
 mod cleanup;
 mod completions;
 mod config;
@@ -10,6 +13,7 @@ mod deploy;
 mod doctor;
 mod durable;
 mod error;
+mod exchange;
 mod exit;
 mod history;
 mod init;
@@ -21,6 +25,7 @@ mod proxy;
 mod rollback;
 mod scale;
 mod signals;
+mod snapshot;
 mod status;
 mod switch;
 mod test;
@@ -62,6 +67,9 @@ fn run(cli: &Cli, shell: Shell) -> Exit {
         // The proxy brings its own runtime.
         return context.end(proxy::run(&context, proxy));
     }
+    if let Command::Exchange(exchange) = &cli.command {
+        return context.end(exchange::run(exchange));
+    }
     if let Command::Completions(completions) = &cli.command {
         return completions::run(&context, completions, &mut Cli::command());
     }
@@ -89,6 +97,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
     match command {
         Command::Up(args) => up::run(context, args).await,
         Command::Deploy(args) => deploy::run(context, args).await,
+        Command::Build(args) => build::run(context, args).await,
         Command::Test(args) => test::run(context, args).await,
         Command::Switch(args) => switch::run(context, args).await,
         Command::Pause(args) => pause::run(context, args).await,
@@ -103,10 +112,12 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::Plan(args) => plan::run(context, args).await,
         Command::Config(args) => config::run(context, args),
         Command::Init(args) => init::run(context, args).await,
+        Command::Ci(args) => ci::run(context, args),
         Command::Durable(args) => durable::run(context, args).await,
         Command::Tls(args) => tls::run(context, args).await,
+        Command::Bench(args) => bench::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Credentials(args) => credentials::run(context, args).await,
-        Command::Completions(_) | Command::Proxy(_) => Ok(Exit::Done),
+        Command::Completions(_) | Command::Proxy(_) | Command::Exchange(_) => Ok(Exit::Done),
     }
 }

@@ -46,7 +46,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             plan
         }
         Of::Switch => {
-            let options = ops::SwitchOptions { color: args.color, force: true };
+            let options = ops::SwitchOptions { color: args.color, force: true, bake: None };
             ops::plan_switch(&session, options).await?
         }
         Of::Cleanup => ops::plan_cleanup(&session, args.color, false).await?.plan,

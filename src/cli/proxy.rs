@@ -33,7 +33,8 @@ pub fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             // Standard output is for the answers to those who ask.
             tracing_subscriber::fmt()
                 .with_writer(std::io::stderr)
-                .with_max_level(tracing::Level::INFO)
+                // What a client does wrong in a handshake is its business, and must not fill the log.
+                .with_env_filter("info,rustls=error")
                 .with_ansi(false)
                 .init();
             proxy::serve(&options(&context.shell)?)?;

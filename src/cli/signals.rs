@@ -24,7 +24,11 @@ pub async fn watch(
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        if !changes || cancel.is_cancelled() {
+        if !changes {
+            // Nothing was done that could be told of.
+            return Ok(Exit::Interrupted);
+        }
+        if cancel.is_cancelled() {
             return Err(OpsError::Interrupted.into());
         }
         cancel.cancel();

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use super::{context::Context, error::CliError, exit::Exit};
 use crate::{
     base::words,
-    model::{Change, Holder, Outcome, Route, control::Draining},
+    model::{Canary, Change, Holder, Outcome, Route, control::Draining},
     ops::{self, ColorStatus, Status, Vitals},
     ui,
 };
@@ -53,6 +53,12 @@ fn text(status: &Status) -> String {
         .map_or_else(|| "nothing is live".to_owned(), |color| format!("{color} is live"));
     let since = status.switched.as_ref().map(|time| format!(" since {time}")).unwrap_or_default();
     let _ = writeln!(text, "{} {}: {live}{since}", status.project, status.environment);
+    if let Some(Canary { to, weight, since }) = &status.canary {
+        let _ = writeln!(
+            text,
+            "{to} takes {weight} % of new clients since {since}: `envctl switch {to}` gives it all, `envctl rollback` none"
+        );
+    }
     if let Some(since) = &status.maintenance {
         let _ = writeln!(text, "under maintenance since {since}: `envctl maintenance off` ends it");
     }
@@ -83,7 +89,12 @@ fn text(status: &Status) -> String {
     let headers = ["LAYER", "SERVICE", "STATE", "RESTARTS", "CPU", "MEMORY", "IMAGE"];
     text.push_str(&ui::table(&headers, &rows(status)));
     for (color, stack) in &status.colors {
-        let word = if status.live == Some(*color) { "live" } else { "idle" };
+        let share = status.canary.as_ref().filter(|canary| canary.to == *color);
+        let word = match share {
+            Some(canary) => format!("{} %", canary.weight),
+            None if status.live == Some(*color) => "live".to_owned(),
+            None => "idle".to_owned(),
+        };
         let _ = writeln!(text, "\n{color} ({word}): {}", release(stack));
         for preview in &stack.previews {
             let _ = writeln!(text, "  {}", preview.url);

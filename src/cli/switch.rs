@@ -1,10 +1,18 @@
 //! `envctl switch`.
 
-use super::{args::Waits, context::Context, error::CliError, exit::Exit};
+use std::time::Duration;
+
+use super::{
+    args::{Waits, duration, percent},
+    context::Context,
+    error::CliError,
+    exit::Exit,
+};
 use crate::{
     base::words,
-    model::Color,
-    ops::{self, SwitchOptions, Switched},
+    model::{Color, Figures},
+    ops::{self, Shared, SwitchOptions, Switched},
+    plan::Bake,
 };
 
 /// Move all traffic to a color at one instant; no request is lost
@@ -14,6 +22,18 @@ use crate::{
 pub struct Args {
     /// The color; without it the idle one
     color: Option<Color>,
+    /// Give the idle color this percentage of new clients, 0 to 99; each stays where it is by a cookie
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
+    weight: Option<u8>,
+    /// Watch the color's requests for so long, and switch back when too many fail or are slow (exit code 6)
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    bake: Option<Duration>,
+    /// The part of the requests that may fail meanwhile; five failures are the least that count
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "1%", requires = "bake")]
+    max_errors: f64,
+    /// The time within which 99 % of the requests are to be answered meanwhile
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "bake")]
+    max_p99: Option<Duration>,
     /// Switch whatever the checks said; the history keeps it
     #[arg(long)]
     force: bool,
@@ -30,14 +50,25 @@ pub struct Args {
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
-    let options = SwitchOptions { color: args.color, force: args.force };
+    let Args { max_errors, max_p99, .. } = *args;
+    let bake = args.bake.map(|time| Bake { time, max_errors, max_p99 });
+    let options = SwitchOptions { color: args.color, force: args.force, bake };
     if args.dry_run {
         let session = context.session(&engine, &project, &(), Some(args.waits));
-        context.ui.plan(&ops::plan_switch(&session, options).await?);
+        context.ui.plan(&match args.weight {
+            Some(weight) => ops::plan_share(&session, options, weight).await?,
+            None => ops::plan_switch(&session, options).await?,
+        });
         return Ok(Exit::Done);
     }
     let reporter = context.ui.reporter("switch");
     let session = context.session(&engine, &project, &*reporter, Some(args.waits));
+    if let Some(weight) = args.weight {
+        let shared = ops::share(&session, options, weight).await?;
+        drop(reporter);
+        show_share(context, &shared, args.json);
+        return Ok(Exit::Done);
+    }
     let switched = ops::switch(&session, options).await?;
     drop(reporter);
     show(context, &switched, args.json);
@@ -53,10 +84,43 @@ pub fn show(context: &Context, switched: &Switched, json: bool) {
         context.ui.say(&format!("{to} is live already: release {release}"));
         return;
     }
-    context
-        .ui
-        .say(&format!("{to} is live: release {release} ({})", words::duration(switched.took)));
+    let what = if switched.from == Some(*to) { "gets all of the traffic again" } else { "is live" };
+    let took = words::duration(switched.took);
+    context.ui.say(&format!("{to} {what}: release {release} ({took})"));
+    held(context, *to, switched.bake.as_ref());
     if let Some(draining) = switched.draining.filter(|draining| !draining.is_empty()) {
         context.ui.say(&format!("{} drains: {}", to.other(), super::status::draining(&draining)));
+    }
+}
+
+fn show_share(context: &Context, shared: &Shared, json: bool) {
+    if json {
+        context.ui.json(shared);
+    }
+    let Shared { live, color, release, weight, .. } = shared;
+    if shared.already {
+        context
+            .ui
+            .say(&format!("{color} gets {weight} % of new clients already: release {release}"));
+        return;
+    }
+    let took = words::duration(shared.took);
+    context.ui.say(&format!(
+        "{color} gets {weight} % of new clients, {live} the rest: release {release} ({took})"
+    ));
+    held(context, *color, shared.bake.as_ref());
+    if let Some(draining) = shared.draining.filter(|draining| !draining.is_empty()) {
+        context.ui.say(&format!("{color} drains: {}", super::status::draining(&draining)));
+    }
+}
+
+/// What was seen of a color under watch.
+fn held(context: &Context, color: Color, figures: Option<&Figures>) {
+    match figures {
+        Some(Figures { requests: 0, .. }) => {
+            context.ui.warn(&format!("no request came to {color} while it was watched"));
+        }
+        Some(figures) => context.ui.say(&format!("{color} held: {figures}")),
+        None => {}
     }
 }

@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use super::{args::Waits, context::Context, error::CliError, exit::Exit};
-use crate::{base::files, model::Color, ops};
+use crate::{
+    base::files,
+    model::Color,
+    ops::{self, Only},
+};
 
 /// Ask the project's checks of a color, and keep the result on its release
 ///
@@ -12,6 +16,12 @@ use crate::{base::files, model::Color, ops};
 pub struct Args {
     /// The color; without it the idle one
     color: Option<Color>,
+    /// Only the checks that ask the preview; the results of the others stay
+    #[arg(long)]
+    requests: bool,
+    /// Only the check that runs this service; may be given for several
+    #[arg(long, value_name = "SERVICE")]
+    service: Vec<String>,
     /// Write the result as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -25,9 +35,10 @@ pub struct Args {
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
+    let only = Only { requests: args.requests, services: args.service.clone() };
     let reporter = context.ui.reporter("test");
     let session = context.session(&engine, &project, &*reporter, Some(args.waits));
-    let tested = ops::test(&session, args.color).await?;
+    let tested = ops::test(&session, args.color, &only).await?;
     drop(reporter);
     if let Some(file) = &args.junit {
         let text = tested.junit(&project.names);
@@ -45,6 +56,9 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let text = format!("{}: {passed} of {} checks passed", tested.color, tested.checks.len());
     if tested.passed {
         context.ui.say(&text);
+        if tested.release_passed.is_none() {
+            context.ui.hint(&format!("`envctl test {}` runs the others too", tested.color));
+        }
         return Ok(Exit::Done);
     }
     context.ui.error(&text, &[], &[format!("`envctl logs {}` shows the color", tested.color)]);

@@ -29,16 +29,22 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let up = ops::up(&session, UpOptions { cleanup_on_failure: args.cleanup_on_failure }).await?;
     drop(reporter);
     let Up { durable, deployed, switched, addresses, .. } = &up;
+    let parts = [
+        durable.as_ref().map(|part| (&part.plan, &part.took)),
+        deployed.as_ref().map(|part| (&part.plan, &part.took)),
+        switched.as_ref().map(|part| (&part.plan, &part.steps)),
+    ];
     if let Some(durable) = durable {
         super::durable::say_differences(context, &durable.differences);
     }
     let urls = addresses.iter().map(|address| address.url.clone());
-    let summary = if let (Some(deployed), Some(switched)) = (deployed, switched) {
-        let text = format!("{} is live: release {}", switched.to, switched.release);
-        Summary::new(text).plan(&deployed.plan, &deployed.took)
+    let summary = if let (Some(_), Some(switched)) = (deployed, switched) {
+        Summary::new(format!("{} is live: release {}", switched.to, switched.release))
     } else {
         Summary::new("up to date: the live color runs what the files say")
     };
+    let done = parts.into_iter().flatten();
+    let summary = done.fold(summary, |summary, (plan, took)| summary.plan(plan, took));
     context.ui.summary(&summary.took(started.elapsed()).live(urls));
     Ok(Exit::Done)
 }

@@ -15,7 +15,7 @@ use super::{
     node::{Map, Node, Value},
     origin::Origin,
     problem::{Files, Problem, Problems},
-    text::{env_problem, read_text},
+    text::{blanked_problem, env_problem, read_text},
     types::Project,
     yaml,
 };
@@ -134,14 +134,17 @@ fn read_whole<T: DeserializeOwned>(
     }
 }
 
-/// Reads an environment file in Compose's dialect; its values may use each other and `environment`.
+/// Reads an environment file in Compose's dialect; its values may use each other and `environment`. What is to be warned
+/// of is added to `warnings`.
 pub fn dotenv(
     path: &Path,
     environment: &IndexMap<String, String>,
+    warnings: &mut Vec<Problem>,
 ) -> Result<IndexMap<String, String>, Problems> {
     let text = read_text(path)?;
     let mut variables = IndexMap::new();
-    env::parse(&text, &mut variables, &|name| environment.get(name).cloned())
+    let blanked = env::parse(&text, &mut variables, &|name| environment.get(name).cloned())
         .map_err(|error| -> Problem { env_problem(path, &error) })?;
+    warnings.extend(blanked.iter().map(|one| blanked_problem(path, one)));
     Ok(variables)
 }

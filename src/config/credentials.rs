@@ -30,7 +30,8 @@ pub fn write(path: &Path, names: &[String]) -> Result<Written, ConfigError> {
     let lock = folder.join(".lock");
     let file = File::create(&lock).at(&lock)?;
     file.lock().at(&lock)?;
-    let present = if path.is_file() { dotenv(path, &IndexMap::new())? } else { IndexMap::new() };
+    let present =
+        if path.is_file() { dotenv(path, &IndexMap::new(), &mut vec![])? } else { IndexMap::new() };
     let new: Vec<String> =
         names.iter().filter(|name| !present.contains_key(*name)).cloned().collect();
     if new.is_empty() {
@@ -48,15 +49,16 @@ pub fn write(path: &Path, names: &[String]) -> Result<Written, ConfigError> {
         text.push('\n');
     }
     for name in &new {
-        text.push_str(&format!("{name}={}\n", random()));
+        text.push_str(&format!("{name}={}\n", random(name)));
     }
     files::write_atomic(path, text.as_bytes(), 0o600)?;
     Ok(Written { new })
 }
 
-/// 32 hex digits: 128 bits, with no character that a shell, a URL or SQL would read otherwise.
-fn random() -> String {
-    let mut bytes = [0_u8; 16];
+/// 32 hex digits: 128 bits, with no character that a shell, a URL or SQL would read otherwise. What is called a key gets
+/// the 256 bits of AES-256.
+fn random(name: &str) -> String {
+    let mut bytes = vec![0; if name.ends_with("_KEY") { 32 } else { 16 }];
     getrandom::fill(&mut bytes).expect("the system's random source answers");
     hex::encode(bytes)
 }
@@ -78,6 +80,11 @@ mod tests {
         assert_eq!(write(&path, &["A".into(), "B".into()]).unwrap().new, Vec::<String>::new());
         assert_eq!(write(&path, &["A".into(), "C".into()]).unwrap().new, ["C"]);
         assert!(files::read_text(&path).unwrap().starts_with(&before));
+    }
+
+    #[test]
+    fn a_key_has_256_bits_and_a_password_128() {
+        assert_eq!((random("DATA_KEY").len(), random("PASSWORD").len()), (64, 32));
     }
 
     #[test]

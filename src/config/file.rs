@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::{
-    Check, Hooks,
+    Check, ChooserFile, Hooks,
     route::{RouteFile, routes},
     scalar::{duration, number, optional_number},
 };
@@ -67,6 +67,34 @@ pub struct DurableFile {
     /// Services of the app's files that shall be durable.
     #[serde(default)]
     pub services: Vec<String>,
+    #[serde(default)]
+    pub snapshots: SnapshotsFile,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnapshotsFile {
+    /// None: `envctl/snapshots` in the user's data folder.
+    pub path: Option<PathBuf>,
+    pub keep: Keep,
+}
+
+/// How many snapshots without a name of their own are kept.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// The last one of so many days.
+    #[serde(deserialize_with = "number")]
+    pub daily: u16,
+    /// The newest of all.
+    #[serde(deserialize_with = "number")]
+    pub last: u16,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { daily: 7, last: 5 }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -122,6 +150,9 @@ pub struct ProxyFile {
     pub access_log: Option<AccessFormat>,
     /// The page of `envctl maintenance on`.
     pub maintenance: Option<PathBuf>,
+    /// How a tester asks for a color on live ports.
+    #[serde(rename = "override")]
+    pub chooser: Option<ChooserFile>,
 }
 
 impl Default for ProxyFile {
@@ -135,6 +166,7 @@ impl Default for ProxyFile {
             metrics: None,
             access_log: None,
             maintenance: None,
+            chooser: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! process's environment. Imports `base`, `model` and `compose` (whose reader it uses for `envctl.yaml`).
 
 mod checks;
+mod chooser;
 mod credentials;
 mod file;
 mod hooks;
@@ -15,8 +16,11 @@ pub use checks::{
     Ask, Check, Expected, Header, Method, Pattern, Pointer, PreviewCheck, RequestCheck, Send,
     TlsCheck,
 };
+pub use chooser::ChooserFile;
 pub use credentials::{Written, write as write_credentials};
-pub use file::{AppFile, DurableFile, EnvironmentFile, ProjectFile, ProxyFile};
+pub use file::{
+    AppFile, DurableFile, EnvironmentFile, Keep, ProjectFile, ProxyFile, SnapshotsFile,
+};
 pub use hooks::{HookFile, Hooks};
 pub use project::{ConfigError, FILE, Project};
 pub use route::{Destination, Listen, RouteFile, Spoken, Target, Tls, TlsFiles};

@@ -46,6 +46,8 @@ pub struct Project {
     pub variables: IndexMap<String, String>,
     /// What the credentials file holds.
     pub credentials: IndexMap<String, String>,
+    /// What is to be warned of in the files that the variables are from.
+    pub warnings: Vec<compose::Problem>,
     /// Whether relative paths of Compose files are made absolute; only to show files as written they are not.
     pub resolve_paths: bool,
 }
@@ -85,10 +87,11 @@ impl Project {
             }
         };
 
-        let mut variables = dotenv_of(&root)?;
+        let mut warnings = vec![];
+        let mut variables = dotenv_of(&root, &shell.0, &mut warnings)?;
         let credentials_file = credentials_file(&root, &name);
         let credentials = if credentials_file.is_file() {
-            compose::dotenv(&credentials_file, &IndexMap::new())?
+            compose::dotenv(&credentials_file, &IndexMap::new(), &mut warnings)?
         } else {
             IndexMap::new()
         };
@@ -96,7 +99,7 @@ impl Project {
         for file in environments.get(&name).into_iter().flatten() {
             let seen: IndexMap<_, _> =
                 variables.clone().into_iter().chain(shell.0.clone()).collect();
-            variables.extend(compose::dotenv(&root.join(file), &seen)?);
+            variables.extend(compose::dotenv(&root.join(file), &seen, &mut warnings)?);
         }
         variables.extend(shell.0.clone());
 
@@ -114,6 +117,7 @@ impl Project {
             names,
             variables,
             credentials,
+            warnings,
             resolve_paths: true,
         };
         let routes = &project.file.proxy.routes;
@@ -142,7 +146,8 @@ impl Project {
         shell: &Shell,
     ) -> Result<Self, ConfigError> {
         let names = Names::new(name, environment.unwrap_or("devlocal"));
-        let mut variables = dotenv_of(folder)?;
+        let mut warnings = vec![];
+        let mut variables = dotenv_of(folder, &shell.0, &mut warnings)?;
         variables.extend(shell.0.clone());
         variables.insert("ENVCTL_PROJECT".to_owned(), names.project.clone());
         variables.insert("ENVCTL_ENV".to_owned(), names.environment.clone());
@@ -154,6 +159,7 @@ impl Project {
             names,
             variables,
             credentials: IndexMap::new(),
+            warnings,
             resolve_paths: true,
         })
     }
@@ -213,7 +219,8 @@ impl Project {
         named: &[String],
     ) -> Result<compose::Project, ConfigError> {
         let folder = self.folder_of(files);
-        let mut seen = dotenv_of(folder)?;
+        let mut warnings = vec![];
+        let mut seen = dotenv_of(folder, variables, &mut warnings)?;
         seen.extend(variables.clone());
         let listed = seen.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
         let profiles: Vec<String> = listed
@@ -223,14 +230,19 @@ impl Project {
             .chain(self.file.app.profiles.iter().cloned())
             .collect();
         let load = if self.resolve_paths { compose::load } else { compose::load_as_written };
-        Ok(load(&compose::Source {
+        let mut project = load(&compose::Source {
             files,
             project_dir: folder,
             project_name: name,
             environment: &seen,
             profiles: &profiles,
             named,
-        })?)
+        })?;
+        // The project's own is warned of when it is opened.
+        if folder != self.root {
+            project.warnings.extend(warnings);
+        }
+        Ok(project)
     }
 
     /// The project's variables over those of the `.env` beside Compose files, as these see them.
@@ -238,7 +250,7 @@ impl Project {
         &self,
         files: &[PathBuf],
     ) -> Result<IndexMap<String, String>, ConfigError> {
-        let mut variables = dotenv_of(self.folder_of(files))?;
+        let mut variables = dotenv_of(self.folder_of(files), &self.variables, &mut vec![])?;
         variables.extend(self.variables.clone());
         Ok(variables)
     }
@@ -252,10 +264,18 @@ impl Project {
     }
 }
 
-/// The variables of a folder's `.env`, as Compose reads it; none where there is no such file.
-fn dotenv_of(folder: &Path) -> Result<IndexMap<String, String>, ConfigError> {
+/// The variables of a folder's `.env`, as Compose reads it, whose values may use `environment`; none where there is no
+/// such file.
+fn dotenv_of(
+    folder: &Path,
+    environment: &IndexMap<String, String>,
+    warnings: &mut Vec<compose::Problem>,
+) -> Result<IndexMap<String, String>, ConfigError> {
     let path = folder.join(".env");
-    if path.is_file() { Ok(compose::dotenv(&path, &IndexMap::new())?) } else { Ok(IndexMap::new()) }
+    if !path.is_file() {
+        return Ok(IndexMap::new());
+    }
+    Ok(compose::dotenv(&path, environment, warnings)?)
 }
 
 fn credentials_file(root: &Path, environment: &str) -> PathBuf {
@@ -385,6 +405,22 @@ mod tests {
         assert_eq!((seen("A"), seen("B"), seen("C")), ("shell", "file", "secret"));
         assert_eq!(seen("D"), "secret-more");
         assert_eq!(seen("ENVCTL_ENV"), "ci");
+    }
+
+    #[test]
+    fn values_of_the_projects_env_files_may_use_the_shell_and_what_is_set_nowhere_is_warned_of() {
+        let files = [
+            ("envctl.yaml", "name: shop\nenvironments: { ci: { env_file: [ci.env] } }\napp: {}\n"),
+            (".env", "\nDATA=${BASE}/data\nPASSWORD=pa$word\n"),
+            ("ci.env", "LOGS=${DATA}/logs\nOTHER=${NOWHERE}\n"),
+        ];
+        let project = open(&files, None, &[("BASE", "/srv")]).unwrap();
+        assert_eq!(project.variables["LOGS"], "/srv/data/logs");
+        let warnings: Vec<String> = project.warnings.iter().map(ToString::to_string).collect();
+        let [password, other] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(password.contains(".env:3:1: the value of `PASSWORD` uses a variable"));
+        assert!(other.contains("ci.env:2:1: the value of `OTHER` uses a variable"), "{other}");
+        assert!(!warnings.concat().contains("word`"), "what it uses may be a part of it");
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub struct RouteFile {
     pub max_body: Option<u64>,
     pub health: Option<HealthFile>,
     pub proxy_protocol: bool,
+    pub shared_assets: bool,
 }
 
 /// A route as the file has it.
@@ -50,6 +51,8 @@ struct Written {
     health: Option<HealthFile>,
     #[serde(default)]
     proxy_protocol: bool,
+    #[serde(default)]
+    shared_assets: bool,
 }
 
 impl TryFrom<Written> for RouteFile {
@@ -67,7 +70,8 @@ impl TryFrom<Written> for RouteFile {
                 || to.is_none()
                 || protocol.is_some()
                 || !written.host.is_empty()
-                || written.max_body.is_some();
+                || written.max_body.is_some()
+                || written.shared_assets;
             if more {
                 return Err(format!("{port} is `tcp`, which goes with `to` alone"));
             }
@@ -106,6 +110,7 @@ impl TryFrom<Written> for RouteFile {
             max_body: written.max_body.map(|size| size.0),
             health: written.health,
             proxy_protocol: written.proxy_protocol,
+            shared_assets: written.shared_assets,
         })
     }
 }

@@ -33,6 +33,14 @@ impl Shell {
         }
     }
 
+    /// The folder for what programs keep for their user (XDG Base Directory Specification).
+    pub fn data_folder(&self) -> PathBuf {
+        match (self.get("XDG_DATA_HOME"), self.get("HOME")) {
+            (Some(folder), _) if folder.starts_with('/') => folder.into(),
+            (_, home) => PathBuf::from(home.unwrap_or("/root")).join(".local/share"),
+        }
+    }
+
     /// The address of the CI job that runs this process.
     pub fn job(&self) -> Option<String> {
         if let Some(url) = self.get("CI_JOB_URL") {

@@ -1,12 +1,35 @@
-//! What is known of databases: which one an image holds, and its client. Imports `base` and `model`.
+//! What is known of databases: which one an image holds, its client, whose data lies on a volume and who may open it.
+//! Imports `base` and `model`.
+
+mod look;
+mod version;
+
+pub use look::{LOOK, Seen};
+pub use version::{Server, Unsuited, Version};
+
+mod script;
+
+pub use script::Position;
 
 /// A database that envctl knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     MariaDb,
     MySql,
     Postgres,
     Redis,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::MariaDb => "MariaDB",
+            Self::MySql => "MySQL",
+            Self::Postgres => "PostgreSQL",
+            Self::Redis => "Redis",
+        })
+    }
 }
 
 impl Kind {
@@ -22,16 +45,38 @@ impl Kind {
         }
     }
 
-    /// A shell line that ends well when the server answers over TCP. The temporary server of a first start, which the
-    /// official images run, listens on a socket only, and so does not count.
+    /// A shell line that ends well when the server answers over TCP, and lets the application in where its credentials are
+    /// in the container's environment, as the official images have them. The temporary server of a first start listens
+    /// on a socket only, and so does not count.
     pub const fn ping(self) -> &'static str {
         match self {
-            // Without TLS: a client that asks for it takes no answer from a server that does not let it in for one.
+            // Without credentials no TLS: a client that asks for it takes no answer from a server that does not let it in.
             Self::MariaDb => {
-                "mariadb-admin ping --protocol=tcp --host=127.0.0.1 --skip-ssl --silent"
+                r#"u="${MARIADB_USER:-$MYSQL_USER}" f="${MARIADB_PASSWORD_FILE:-$MYSQL_PASSWORD_FILE}"
+export MYSQL_PWD="${MARIADB_PASSWORD:-$MYSQL_PASSWORD}"
+[ -z "$f" ] || MYSQL_PWD=$(cat "$f")
+if [ -n "$u" ] && [ -n "$MYSQL_PWD" ]; then
+  exec mariadb --protocol=tcp --host=127.0.0.1 --disable-ssl-verify-server-cert --connect-timeout=3 --user="$u" --execute="SELECT 1"
+fi
+exec mariadb-admin ping --protocol=tcp --host=127.0.0.1 --skip-ssl --silent"#
             }
-            Self::MySql => "mysqladmin ping --protocol=tcp --host=127.0.0.1 --silent",
-            Self::Postgres => "pg_isready --host=127.0.0.1 --quiet",
+            Self::MySql => {
+                r#"export MYSQL_PWD="$MYSQL_PASSWORD"
+[ -z "$MYSQL_PASSWORD_FILE" ] || MYSQL_PWD=$(cat "$MYSQL_PASSWORD_FILE")
+if [ -n "$MYSQL_USER" ] && [ -n "$MYSQL_PWD" ]; then
+  exec mysql --protocol=tcp --host=127.0.0.1 --connect-timeout=3 --user="$MYSQL_USER" --execute="SELECT 1"
+fi
+exec mysqladmin ping --protocol=tcp --host=127.0.0.1 --silent"#
+            }
+            Self::Postgres => {
+                r#"u="${POSTGRES_USER:-postgres}"
+export PGCONNECT_TIMEOUT=3 PGPASSWORD="$POSTGRES_PASSWORD"
+[ -z "$POSTGRES_PASSWORD_FILE" ] || PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
+if [ -n "$PGPASSWORD" ]; then
+  exec psql --host=127.0.0.1 --username="$u" --no-password --command="SELECT 1" "${POSTGRES_DB:-$u}"
+fi
+exec pg_isready --host=127.0.0.1 --quiet"#
+            }
             Self::Redis => "redis-cli ping",
         }
     }
@@ -41,15 +86,24 @@ impl Kind {
     pub const fn client(self) -> &'static str {
         match self {
             Self::MariaDb => {
-                r#"export MYSQL_PWD="${MARIADB_PASSWORD:-$MYSQL_PASSWORD}"; exec mariadb --user="${MARIADB_USER:-$MYSQL_USER}" "${MARIADB_DATABASE:-$MYSQL_DATABASE}""#
+                r#"export MYSQL_PWD="${MARIADB_PASSWORD:-$MYSQL_PASSWORD}"; exec mariadb --user="${MARIADB_USER:-$MYSQL_USER}" "$@" "${MARIADB_DATABASE:-$MYSQL_DATABASE}""#
             }
             Self::MySql => {
-                r#"export MYSQL_PWD="$MYSQL_PASSWORD"; exec mysql --user="$MYSQL_USER" "$MYSQL_DATABASE""#
+                r#"export MYSQL_PWD="$MYSQL_PASSWORD"; exec mysql --user="$MYSQL_USER" "$@" "$MYSQL_DATABASE""#
             }
             Self::Postgres => {
-                r#"exec psql --username="${POSTGRES_USER:-postgres}" "${POSTGRES_DB:-postgres}""#
+                r#"exec psql --username="${POSTGRES_USER:-postgres}" "$@" "${POSTGRES_DB:-postgres}""#
             }
-            Self::Redis => "exec redis-cli",
+            Self::Redis => r#"exec redis-cli "$@""#,
+        }
+    }
+
+    /// The client's option before a statement; none where the words are the statement.
+    pub const fn statement(self) -> &'static str {
+        match self {
+            Self::MariaDb | Self::MySql => "--execute",
+            Self::Postgres => "--command",
+            Self::Redis => "--raw",
         }
     }
 }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, future::BoxFuture};
+use tokio::io::AsyncWrite;
 
 use crate::model::{
     BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec, Usage, VolumeSpec,
@@ -94,6 +95,9 @@ pub trait Engine: Send + Sync {
     /// Runs a command in a running container to its end; past `limit` it is given up (`TimedOut`).
     async fn exec(&self, name: &str, command: &[String], limit: Duration) -> Result<Output>;
 
+    /// Starts a command in a running container, its standard streams attached.
+    async fn pipe(&self, name: &str, command: &[String]) -> Result<Pipe<'_>>;
+
     /// The container's log.
     async fn logs(&self, name: &str, options: &LogOptions) -> Result<LogStream>;
 
@@ -170,6 +174,16 @@ pub struct LogOptions {
 pub struct LogChunk {
     pub stderr: bool,
     pub bytes: Bytes,
+}
+
+/// A command under way in a container. What is not read holds it up.
+pub struct Pipe<'a> {
+    /// Its standard input; shut down, the command reads its end.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// What it says, until it closes both streams.
+    pub output: LogStream,
+    /// Its exit code, to be asked for once the output is over.
+    pub end: BoxFuture<'a, Result<i64>>,
 }
 
 pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogChunk>> + Send>>;

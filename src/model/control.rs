@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Certificates, Color, Maintenance, Routing, Stack};
+use super::{Certificate, Certificates, Color, Figures, Maintenance, Routing, Stack};
 
 /// A request or an answer on its way; the answer carries the request's `id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,13 +20,24 @@ pub enum Request {
     Status,
     /// Makes a stack known under a color, in place of the one before. Answered by `Done`.
     Put { color: Color, stack: Stack, drain_ms: u64 },
-    /// Makes a color live. Answered by `Switched`, `NotHealthy` or `Refused`.
+    /// Makes a color live, and alone. Answered by `Switched`, `NotHealthy` or `Refused`.
     Switch {
         to: Color,
         /// Whether each target of the color must accept a connection first.
         health: bool,
     },
-    /// Forgets a color's stack; refused for the live one. Answered by `Done`.
+    /// Gives the idle color this percentage of new clients, 0 to 99. Answered by `Done`, `NotHealthy` or `Refused`.
+    Weigh {
+        to: Color,
+        weight: u8,
+        /// Whether each target of the color must accept a connection first.
+        health: bool,
+    },
+    /// Counts the color's requests on live routes from now on, or those of none. Answered by `Done`.
+    Watch { color: Option<Color> },
+    /// What came of them. Answered by `Watched`, or `Refused` where none are counted.
+    Watched,
+    /// Forgets a color's stack; refused for one that gets traffic. Answered by `Done`.
     Forget { color: Color },
     /// Keeps the result of the tests of a release. Refused when the color holds another one.
     Tested { color: Color, release: String, result: serde_json::Value },
@@ -113,6 +124,7 @@ pub enum Answer {
         mark: AccessMark,
     },
     Tls(Certificates),
+    Watched(Figures),
     /// How many requests the pause held.
     Resumed {
         held: u64,

@@ -2,7 +2,7 @@
 
 pub const PROJECT: &str = "dev.envctl.project";
 pub const ENVIRONMENT: &str = "dev.envctl.env";
-/// `durable`, `app`, `proxy` or `lock`.
+/// `durable`, `app`, `proxy`, `lock`, or `check` of what looks at data and ends.
 pub const LAYER: &str = "dev.envctl.layer";
 pub const COLOR: &str = "dev.envctl.color";
 pub const SERVICE: &str = "dev.envctl.service";
@@ -13,10 +13,14 @@ pub const ROLE: &str = "dev.envctl.role";
 pub const HOOK: &str = "dev.envctl.hook";
 /// Hash of the specification that the thing was made from: equal means nothing to change.
 pub const SPEC_HASH: &str = "dev.envctl.spec-hash";
+/// What a durable container was made from, field by field and without secrets, as JSON: for people who ask what changed.
+pub const DEFINITION: &str = "dev.envctl.definition";
 /// The version of envctl that made it.
 pub const VERSION: &str = "dev.envctl.version";
 /// Who holds the lock: JSON of [`super::Holder`].
 pub const HOLDER: &str = "dev.envctl.holder";
+/// The restore that a volume was made for.
+pub const RESTORE: &str = "dev.envctl.restore";
 /// Hash of the context and Dockerfile that an image was built from.
 pub const CONTEXT_HASH: &str = "dev.envctl.context-hash";
 

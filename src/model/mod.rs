@@ -3,6 +3,7 @@
 mod certificate;
 mod color;
 pub mod control;
+mod figures;
 mod hook;
 pub mod labels;
 mod names;
@@ -14,12 +15,13 @@ mod spec;
 
 pub use certificate::{Certificate, Certificates, Shown};
 pub use color::{Color, NotAColor};
+pub use figures::Figures;
 pub use hook::{Hook, When};
 pub use names::Names;
 pub use observed::{Container, Health, Image, Inspection, Network, Observed, State, Usage, Volume};
 pub use release::{Change, Holder, Outcome};
-pub use route::{PathRule, Probe, Protocol, Route, RouteLimits};
-pub use routing::{AccessFormat, Listener, Maintenance, Routing, Stack};
+pub use route::{Chooser, PathRule, Probe, Protocol, Route, RouteLimits};
+pub use routing::{AccessFormat, Canary, Listener, Maintenance, Routing, Stack};
 pub use spec::{
     Attachment, Blkio, BuildSecret, BuildSpec, Device, FileSpec, Gpu, Healthcheck, Logging, Mount,
     NetworkSpec, Publish, Resources, Restart, ServiceSpec, Subnet, Test, Ulimit, VolumeSpec,

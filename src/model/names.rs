@@ -86,6 +86,21 @@ impl Names {
         (of_project && is_release).then_some((prefix == self.prefix(), release))
     }
 
+    /// What works on a copy of a durable service's data.
+    pub fn scratch(&self, service: &str) -> String {
+        format!("{}-scratch-{service}", self.prefix())
+    }
+
+    /// What puts a copy of data in the place of the data.
+    pub fn exchange(&self, service: &str) -> String {
+        format!("{}-exchange-{service}", self.prefix())
+    }
+
+    /// What looks at the data of a durable service before it gets a new container.
+    pub fn data_check(&self, service: &str) -> String {
+        format!("{}-check-{service}", self.prefix())
+    }
+
     pub fn lock(&self) -> String {
         format!("{}-lock", self.prefix())
     }

@@ -24,8 +24,23 @@ pub struct Route {
     pub limits: RouteLimits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Probe>,
+    /// Where a request may name the color that it wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chooser: Option<Chooser>,
+    /// What one color lacks of assets with a digest in their name is asked of the other one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_assets: bool,
     /// Longest prefix first. A TCP route has exactly one.
     pub paths: Vec<PathRule>,
+}
+
+/// The header and the cookie that name a color.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chooser {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<String>,
 }
 
 /// Where the requests below a path go.

@@ -64,9 +64,22 @@ pub struct Routing {
     /// When the live color last changed: RFC 3339, UTC.
     #[serde(default)]
     pub switched: Option<String>,
+    /// While the idle color gets a share of the traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// While all live routes answer with a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Maintenance>,
+}
+
+/// A share of new clients that the idle color gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    pub to: Color,
+    /// Percent: 1 to 99.
+    pub weight: u8,
+    /// When it was set to that: RFC 3339, UTC.
+    pub since: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +94,11 @@ pub struct Maintenance {
 impl Routing {
     /// The only format there is.
     pub const FORMAT: u32 = 1;
+
+    /// The percentage of new clients that a color gets beside the live one; none, but of a canary.
+    pub fn share(&self, color: Color) -> Option<u8> {
+        self.canary.as_ref().filter(|canary| canary.to == color).map(|canary| canary.weight)
+    }
 }
 
 impl Default for Routing {
@@ -91,6 +109,7 @@ impl Default for Routing {
             stacks: BTreeMap::new(),
             drain: Duration::from_secs(30),
             switched: None,
+            canary: None,
             maintenance: None,
         }
     }

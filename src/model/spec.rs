@@ -85,6 +85,7 @@ impl ServiceSpec {
             labels::SPEC_HASH,
             labels::VERSION,
             labels::RELEASE,
+            labels::DEFINITION,
             labels::compose::CONFIG_HASH,
             labels::compose::CONFIG_FILES,
             labels::compose::WORKING_DIR,
@@ -92,6 +93,14 @@ impl ServiceSpec {
             bare.labels.remove(key);
         }
         hash_of(&bare)
+    }
+
+    /// The names of the volumes that it mounts.
+    pub fn volumes(&self) -> impl Iterator<Item = &str> {
+        self.mounts.iter().filter_map(|mount| match mount {
+            Mount::Volume { source, .. } => source.as_deref(),
+            _ => None,
+        })
     }
 
     /// Puts the hash into its own label and into Compose's.
@@ -191,6 +200,20 @@ pub struct Healthcheck {
     pub retries: Option<u32>,
     pub start_period: Option<Duration>,
     pub start_interval: Option<Duration>,
+}
+
+impl Healthcheck {
+    /// None at all, not even the image's.
+    pub const fn none() -> Self {
+        Self {
+            test: Test::None,
+            interval: None,
+            timeout: None,
+            retries: None,
+            start_period: None,
+            start_interval: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

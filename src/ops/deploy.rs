@@ -207,7 +207,7 @@ fn fewer_than_live(app: &App, routing: &Routing) -> Vec<String> {
 }
 
 /// The Git revision of the checkout: CI's own word, else `git`'s.
-async fn revision(session: &Session<'_>) -> Option<String> {
+pub(super) async fn revision(session: &Session<'_>) -> Option<String> {
     if let Some(revision) = session.shell.revision() {
         return Some(revision.to_owned());
     }

@@ -1,22 +1,29 @@
 //! The durable layer: up, down, status.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use serde::Serialize;
 
 use super::{
-    OpsError, Session,
+    OpsError, Session, definition,
     history::{self, Recorded},
     lock::{self, locked},
-    ports, sources,
+    ports, restore, snapshot,
+    snapshots::Stored,
+    sources,
 };
 use crate::{
+    database::Kind,
     model::{Container, Health, Names, Observed, State, labels},
-    plan::{self, Difference, Plan, desired::Durable},
+    plan::{self, Difference, Id, Plan, desired::Durable},
     run::Event,
 };
 
 #[derive(Debug)]
 pub struct DurableUp {
     pub plan: Plan,
+    /// How long each step took.
+    pub took: BTreeMap<Id, Duration>,
     /// Services whose definition changed and was not applied.
     pub differences: Vec<Difference>,
     /// The layer as it is now.
@@ -31,7 +38,10 @@ pub async fn plan_durable_up(
     let desired = sources::durable(session).await?;
     let (observed, images) =
         tokio::try_join!(session.observe(), sources::images(session, desired.services.iter()))?;
-    Ok(plan::durable_up(&session.project.names, &desired, &observed, &images, apply)?)
+    let names = &session.project.names;
+    let (plan, mut differences) = plan::durable_up(names, &desired, &observed, &images, apply)?;
+    definition::explain(session, &desired, &observed, &mut differences).await?;
+    Ok((plan, differences))
 }
 
 /// Brings the durable layer to what its files say; changed definitions only with `apply`.
@@ -67,8 +77,9 @@ impl Layer {
         let images = sources::images(session, self.desired.services.iter());
         let (observed, images) = tokio::try_join!(session.observe(), images)?;
         let names = &session.project.names;
-        let (plan, differences) =
+        let (plan, mut differences) =
             plan::durable_up(names, &self.desired, &observed, &images, apply)?;
+        definition::explain(session, &self.desired, &observed, &mut differences).await?;
         Ok((observed, plan, differences))
     }
 
@@ -80,15 +91,18 @@ impl Layer {
         apply: bool,
     ) -> Result<Option<DurableUp>, OpsError> {
         let (mut observed, plan, differences) = self.plan(session, apply).await?;
-        if !plan.only_waits() || lock::current(session, &observed).is_some() {
+        let busy = lock::current(session, &observed).is_some();
+        if !plan.only_waits() || busy || !restore::is_settled(session, &observed) {
             return Ok(None);
         }
+        let mut took = BTreeMap::new();
         if !plan.is_empty() {
-            session.execute(&plan, None).await?;
+            took = session.execute(&plan, None).await?;
             observed = session.observe().await?;
         }
         Ok(Some(DurableUp {
             plan,
+            took,
             differences,
             services: services(&session.project.names, &observed),
         }))
@@ -100,29 +114,63 @@ impl Layer {
         session: &Session<'_>,
         apply: bool,
     ) -> Result<DurableUp, OpsError> {
-        let (mut observed, plan, differences) = self.plan(session, apply).await?;
+        let (mut observed, mut plan, mut differences) = self.plan(session, apply).await?;
+        if !restore::is_settled(session, &observed) {
+            restore::settle(session).await?;
+            (observed, plan, differences) = self.plan(session, apply).await?;
+        }
         ports::check(session, &plan, &observed)?;
+        if apply {
+            let mut applied = definition::changed(&self.desired, &observed);
+            definition::explain(session, &self.desired, &observed, &mut applied).await?;
+            for Difference { service, changes, .. } in &applied {
+                for change in changes {
+                    session.reporter.on(Event::Note(&format!("{service}: {change}")));
+                }
+            }
+        }
+        let mut took = BTreeMap::new();
         if !plan.is_empty() {
             let recorded = Recorded::new("durable up").plan(&plan);
-            history::recorded(session, recorded, async || session.execute(&plan, None).await)
-                .await?;
+            let work = async || session.execute(&plan, None).await;
+            took = history::recorded(session, recorded, work).await?;
             observed = session.observe().await?;
         }
-        Ok(DurableUp { plan, differences, services: services(&session.project.names, &observed) })
+        let services = services(&session.project.names, &observed);
+        Ok(DurableUp { plan, took, differences, services })
     }
 }
 
-/// Stops the durable layer and removes its containers; its data only with `volumes`.
-pub async fn durable_down(session: &Session<'_>, volumes: bool) -> Result<Plan, OpsError> {
+/// What becomes of the data when the layer goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    Stays,
+    GoesAfterSnapshot,
+    Goes,
+}
+
+/// Stops the durable layer and removes its containers; returns the last snapshots that were taken of its data.
+pub async fn durable_down(
+    session: &Session<'_>,
+    data: Data,
+) -> Result<(Plan, Vec<Stored>), OpsError> {
     locked(session, "durable down", async || {
-        let observed = session.observe().await?;
-        let plan = plan::durable_down(&session.project.names, &observed, volumes);
-        let recorded = Recorded::new("durable down").plan(&plan);
-        if plan.is_empty() {
-            return Ok(plan);
+        let mut observed = session.observe().await?;
+        if !restore::is_settled(session, &observed) {
+            restore::settle(session).await?;
+            observed = session.observe().await?;
         }
+        let plan = plan::durable_down(&session.project.names, &observed, data != Data::Stays);
+        if plan.is_empty() {
+            return Ok((plan, vec![]));
+        }
+        let taken = match data {
+            Data::GoesAfterSnapshot => snapshot::last(session, &observed).await?,
+            Data::Stays | Data::Goes => vec![],
+        };
+        let recorded = Recorded::new("durable down").plan(&plan);
         history::recorded(session, recorded, async || session.execute(&plan, None).await).await?;
-        Ok(plan)
+        Ok((plan, taken))
     })
     .await
 }
@@ -149,11 +197,12 @@ pub async fn durable_status(
     let observed = session.observe().await?;
     let names = &session.project.names;
     let mut all = services(names, &observed);
-    let mut differences = vec![];
+    let mut differences = definition::changed(&desired, &observed);
+    definition::explain(session, &desired, &observed, &mut differences).await?;
     for service in &desired.services {
         let spec = &service.replicas[0];
-        match observed.container(&spec.name) {
-            None => all.push(DurableService {
+        if observed.container(&spec.name).is_none() {
+            all.push(DurableService {
                 service: service.key.clone(),
                 container: spec.name.clone(),
                 state: "absent".to_owned(),
@@ -161,14 +210,7 @@ pub async fn durable_status(
                 ports: vec![],
                 volumes: vec![],
                 created: 0,
-            }),
-            Some(found) if !plan::desired::is_of(found, spec) => {
-                differences.push(Difference {
-                    service: service.key.clone(),
-                    container: spec.name.clone(),
-                });
-            }
-            Some(_) => {}
+            });
         }
     }
     all.sort_by(|a, b| a.service.cmp(&b.service));
@@ -235,6 +277,7 @@ pub(super) const fn state(state: State) -> &'static str {
 pub async fn shell_command(
     session: &Session<'_>,
     service: Option<&str>,
+    statement: Option<&str>,
 ) -> Result<(String, Vec<String>), OpsError> {
     let observed = session.observe().await?;
     let all = containers(&session.project.names, &observed);
@@ -245,7 +288,7 @@ pub async fn shell_command(
         service.is_none_or(|name| container.label(labels::SERVICE) == Some(name))
             && (service.is_some()
                 || running.len() == 1
-                || crate::database::Kind::of_image(&container.image).is_some())
+                || Kind::of_image(&container.image).is_some())
     });
     let Some(container) = chosen else {
         return Err(OpsError::NoService {
@@ -254,7 +297,14 @@ pub async fn shell_command(
             known: known(),
         });
     };
-    let client = crate::database::Kind::of_image(&container.image)
-        .map_or("exec sh", crate::database::Kind::client);
-    Ok((container.name.clone(), vec!["sh".to_owned(), "-c".to_owned(), client.to_owned()]))
+    let kind = Kind::of_image(&container.image);
+    let client = kind.map_or("exec sh \"$@\"", Kind::client);
+    let mut words = ["sh", "-c", client].map(str::to_owned).to_vec();
+    if let Some(statement) = statement {
+        let flag = kind.map_or("-c", Kind::statement);
+        words.extend(
+            ["client", flag, statement].map(str::to_owned).into_iter().filter(|w| !w.is_empty()),
+        );
+    }
+    Ok((container.name.clone(), words))
 }

@@ -35,7 +35,22 @@ pub enum OpsError {
     #[error("{color} is live, and the switch is not finished: {failure}")]
     Unfinished { color: Color, failure: Box<Failure> },
     #[error(
-        "{color} was not deployed{}",
+        "{color} did not hold: {reason}{}",
+        then.as_ref().map_or_else(String::new, |then| format!("; {then}"))
+    )]
+    Exceeded {
+        color: Color,
+        reason: String,
+        /// What became of it.
+        then: Option<String>,
+    },
+    #[error(
+        "{color} {}{}",
+        if matches!(**error, Self::TestsFailed { .. }) {
+            "was deployed and failed its tests"
+        } else {
+            "was not deployed"
+        },
         kept.as_ref().map_or_else(
             || "; what stood of it is removed".to_owned(),
             |why| format!("; nothing was removed: {why}"),
@@ -58,6 +73,8 @@ pub enum OpsError {
     TestsFailed { color: Color, failed: usize, all: usize },
     #[error("no color is live yet")]
     NothingLive,
+    #[error("the proxy is stopped: no request reaches it")]
+    ProxyStopped,
     #[error("there is no release to go back to: none was live before `{release}`")]
     NothingToRollBack { release: String },
     #[error("no release `{release}` was ever live")]
@@ -78,6 +95,8 @@ pub enum OpsError {
         "the project has no durable layer: envctl.yaml names neither `durable.compose` nor `durable.services`"
     )]
     NoDurableLayer,
+    #[error("no check runs the service `{name}`; {}", if known.is_empty() { "none of them runs one".to_owned() } else { format!("they run {}", known.join(", ")) })]
+    NoTestService { name: String, known: Vec<String> },
     #[error("no service `{name}` in {place}; there are {}", known.join(", "))]
     NoService { name: String, place: String, known: Vec<String> },
     #[error("the state of `{environment}` cannot be read: {reason}")]
@@ -94,6 +113,33 @@ pub enum OpsError {
     LockLost,
     #[error("`{}` is no HTML page of up to 256 KiB", path.display())]
     BadPage { path: PathBuf },
+    #[error("no snapshot `{name}`: {reason}")]
+    NoSnapshot { name: String, reason: String },
+    #[error("snapshot `{name}` is there already")]
+    SnapshotExists { name: String },
+    /// It is no database that can be copied and put back.
+    #[error("`{service}` cannot be copied or restored: {reason}")]
+    NotCopied { service: String, reason: String },
+    #[error("there is no way back to {time}: {reason}")]
+    NoWayTo { time: String, reason: String },
+    #[error("{error}\nnothing was restored: the data of `{service}` is as it was")]
+    NotRestored { service: String, error: Box<OpsError> },
+    #[error(
+        "{error}\nand the data of `{service}` could not be put back: {why}; it is whole on the volume `{volume}`"
+    )]
+    NotPutBack { service: String, volume: String, error: Box<OpsError>, why: Box<OpsError> },
+    #[error("{color} has {weight} % of new clients: its answers could not be told from wrong ones")]
+    Shared { color: Color, weight: u8 },
+    #[error("{color} cannot take the traffic yet: first comes `{step}`")]
+    NotYet { color: Color, step: String },
+    #[error("`{url}` gives no answer to compare with: {reason}")]
+    NoAnswer { url: String, reason: String },
+    #[error("the live stack has no HTTP route")]
+    NoHttpRoute,
+    #[error("`{command}` did not switch: {reason}")]
+    SwitchCommand { command: String, reason: String },
+    #[error("no clients for the load: {reason}")]
+    NoThread { reason: String },
     #[error("interrupted")]
     Interrupted,
 }

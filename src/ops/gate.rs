@@ -6,7 +6,7 @@ use super::{OpsError, Session, history, history::Recorded, lock::locked, state};
 use crate::{
     base::{clock, files},
     model::{
-        Container, Maintenance,
+        Maintenance,
         control::{Answer, Request},
     },
     run,
@@ -70,8 +70,10 @@ pub async fn maintenance(session: &Session<'_>, on: bool) -> Result<(), OpsError
 
 async fn tell(session: &Session<'_>, request: Request) -> Result<Answer, OpsError> {
     let observed = session.observe().await?;
-    if !state::own_proxy(session, &observed)?.is_some_and(Container::is_running) {
-        return Err(OpsError::NothingLive);
+    match state::own_proxy(session, &observed)? {
+        None => return Err(OpsError::NothingLive),
+        Some(proxy) if !proxy.is_running() => return Err(OpsError::ProxyStopped),
+        Some(_) => {}
     }
     Ok(run::tell(session.engine, &session.project.names.proxy(), &request).await?)
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -11,8 +12,14 @@ use tokio::sync::Notify;
 
 use crate::{
     model::Change,
+    plan::Action,
     run::{Event, Reporter},
 };
+
+/// What tells the proxy something and does no more is over before this, and writes nothing.
+const SHORT: Duration = Duration::from_millis(300);
+/// Changes are gathered for a while that grows within these: a write costs the engine as much as a third of a start.
+const GATHER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// What a process does right now.
 #[derive(Debug, Default)]
@@ -20,6 +27,8 @@ pub struct Journal {
     entry: Mutex<Option<Entry>>,
     operation: Mutex<String>,
     changed: Notify,
+    /// How long what changes now is gathered before it is written.
+    gather: Mutex<Duration>,
 }
 
 /// A change under way, and its steps by number.
@@ -44,13 +53,14 @@ impl Entry {
 impl Journal {
     /// The holder of the lock under which all that follows is done.
     pub(super) fn operation(&self, id: &str) {
-        id.clone_into(&mut self.operation.lock().unwrap_or_else(PoisonError::into_inner));
+        id.clone_into(&mut lock(&self.operation));
     }
 
     pub(super) fn begin(&self, mut change: Change) {
-        change.operation.clone_from(&self.operation.lock().unwrap_or_else(PoisonError::into_inner));
+        change.operation.clone_from(&lock(&self.operation));
         *self.entry() =
             Some(Entry { change, steps: vec![], done: BTreeSet::new(), running: BTreeSet::new() });
+        *lock(&self.gather) = SHORT;
         self.changed.notify_one();
     }
 
@@ -77,14 +87,25 @@ impl Journal {
         self.changed.notified().await;
     }
 
+    /// How long to gather before the next write.
+    pub(super) fn gather(&self) -> Duration {
+        let mut gather = lock(&self.gather);
+        let next = (*gather * 2).clamp(GATHER[0], GATHER[1]);
+        std::mem::replace(&mut gather, next)
+    }
+
     /// A reporter that notes how far a plan got.
     pub(super) fn noting<'a>(&'a self, to: &'a dyn Reporter) -> Noting<'a> {
         Noting { journal: self, to }
     }
 
     fn entry(&self) -> MutexGuard<'_, Option<Entry>> {
-        self.entry.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entry)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) struct Noting<'a> {
@@ -100,6 +121,10 @@ impl Reporter for Noting<'_> {
                     entry.steps = plan.steps().iter().map(|step| step.title.clone()).collect();
                     entry.done.clear();
                     entry.running.clear();
+                    // Written at once: a process may die at its first step.
+                    if plan.steps().iter().any(|step| !matches!(step.action, Action::Tell(_))) {
+                        *lock(&self.journal.gather) = Duration::ZERO;
+                    }
                 }
                 Event::Started(_, id) => {
                     entry.running.insert(id.0);

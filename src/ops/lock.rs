@@ -20,8 +20,6 @@ use crate::{
 pub(super) const IMAGE: &str = "envctl-lock:1";
 const BEAT: &str = "/beat";
 const BEAT_EVERY: Duration = Duration::from_secs(5);
-/// How long the journal's changes are gathered before they are written: what is over sooner writes nothing.
-const GATHER: Duration = Duration::from_millis(300);
 /// A holder on another machine that did not beat for so long is dead.
 const LAPSE: Duration = Duration::from_secs(20);
 /// The longest that one look at the lock may take.
@@ -208,11 +206,17 @@ pub(super) async fn create_from_image(
 /// Shows others that the holder lives, and keeps its journal with the lock. Ends when the lock is gone.
 #[expect(clippy::disallowed_methods, reason = "the beat of a running operation, not a wait")]
 async fn beat(session: &Session<'_>, id: &str) {
+    let mut written = Instant::now();
     for count in 0_u64.. {
+        let due = || BEAT_EVERY.saturating_sub(written.elapsed());
         tokio::select! {
-            () = tokio::time::sleep(BEAT_EVERY) => {}
-            () = session.journal.changed() => tokio::time::sleep(GATHER).await,
+            () = tokio::time::sleep(due()) => {}
+            () = session.journal.changed() => {
+                let gather = session.journal.gather();
+                tokio::time::sleep(gather.min(due())).await;
+            }
         }
+        written = Instant::now();
         let file = FileSpec {
             path: BEAT.to_owned(),
             content: crash::beat(count, session.journal.current()),

@@ -1,9 +1,16 @@
 //! The use cases, one file each: observe → plan → execute. Never prints. Imports what is below it.
 
+mod bake;
+mod bench;
+mod build;
+mod canary;
+mod ci;
 mod cleanup;
 mod config;
 mod crash;
 mod credentials;
+mod database;
+mod definition;
 mod deploy;
 mod doctor;
 mod durable;
@@ -19,10 +26,13 @@ mod preview;
 mod proxy;
 mod release;
 mod releases;
+mod restore;
 mod rollback;
 mod scale;
 mod secret;
 mod session;
+mod snapshot;
+mod snapshots;
 mod sources;
 mod state;
 mod status;
@@ -31,16 +41,23 @@ mod test;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transfer;
 mod undo;
 mod up;
 
+pub use bench::{
+    Bench, BenchOptions, Kind, OfKind, Switches, Target, Times, What, bench_command, bench_switch,
+};
+pub use build::{Built, build};
+pub use canary::{Shared, plan_share, share};
+pub use ci::{Host as CiHost, pipeline};
 pub use cleanup::{Cleanup, cleanup, plan_cleanup};
 pub use config::{Layer, Resolved, config};
 pub use credentials::open_with_credentials;
 pub use deploy::{DeployOptions, Deployed, deploy, plan_deploy};
 pub use doctor::{Finding, Report, doctor};
 pub use durable::{
-    DurableService, DurableUp, durable_down, durable_status, durable_up, plan_durable_up,
+    Data, DurableService, DurableUp, durable_down, durable_status, durable_up, plan_durable_up,
     shell_command,
 };
 pub use error::OpsError;
@@ -49,15 +66,21 @@ pub use history::history;
 pub use init::{Draft, bare_project, draft, write_draft};
 pub use journal::Journal;
 pub use logs::{LogTarget, access_log, log_targets};
+pub use restore::{
+    KEPT, RestoreOptions, Restored, clone_environment, kept_volumes, purge, restore,
+};
 pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};
 pub use scale::{ScaleOptions, Scaled, scale};
 pub use secret::REDACTED;
 pub use session::Session;
+pub use snapshot::{SnapshotOptions, Verified, snapshot, verify_snapshot};
+pub use snapshots::{Snapshot, Stored, remove_snapshot, snapshots};
 pub use status::{
     ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status, Vitals,
     status,
 };
 pub use switch::{SwitchOptions, Switched, plan_switch, switch};
-pub use test::{CheckResult, Tested, test};
+pub use test::{CheckResult, Only, Tested, test};
 pub use tls::tls;
+pub use transfer::{export, import};
 pub use up::{Up, UpOptions, up};

@@ -54,7 +54,7 @@ pub async fn plan_rollback(
     let redeployed = ready.is_some();
     let plan = match ready {
         Some(ready) => ready.plan,
-        None => plan_switch(session, SwitchOptions { color: Some(color), force: true }).await?,
+        None => plan_switch(session, back_to(color)).await?,
     };
     Ok(Rollback { color, release, plan, redeployed })
 }
@@ -79,10 +79,13 @@ pub async fn rollback(
             .await?;
         }
         // It served before: that is its test.
-        let options = SwitchOptions { color: Some(color), force: true };
-        Box::pin(switch_locked(session, "rollback", options)).await
+        Box::pin(switch_locked(session, "rollback", back_to(color))).await
     })
     .await
+}
+
+const fn back_to(color: Color) -> SwitchOptions {
+    SwitchOptions { color: Some(color), force: true, bake: None }
 }
 
 async fn find(session: &Session<'_>, options: &RollbackOptions) -> Result<Way, OpsError> {
@@ -90,6 +93,11 @@ async fn find(session: &Session<'_>, options: &RollbackOptions) -> Result<Way, O
     let (routing, changes) =
         tokio::try_join!(state::routing(session, &observed), state::changes(session, &observed))?;
     let live = routing.live.ok_or(OpsError::NothingLive)?;
+    if let (None, Some(_)) = (&options.to, &routing.canary) {
+        // What is new has a share only: the way back is to all that was there before.
+        let release = releases::live(&routing).unwrap_or_default().to_owned();
+        return Ok(Way { release, color: live, ready: None });
+    }
     let release = target(options, &changes, &routing)?;
     let stands = |(color, stack): (&Color, &Stack)| {
         (*color != live && stack.release == release).then_some(*color)

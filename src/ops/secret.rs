@@ -89,6 +89,11 @@ impl Secret {
         format!("{}{REDACTED}{}", self.masked(before), self.masked(after))
     }
 
+    /// The text without secrets and without passwords in addresses.
+    pub fn shown(&self, text: &str) -> String {
+        without_password(&self.masked(text))
+    }
+
     /// Redacts a document in the shape of a Compose file.
     pub fn mask(&self, document: &mut Value) {
         self.search(document);
@@ -109,7 +114,7 @@ impl Secret {
 
     fn search(&self, node: &mut Value) {
         match node {
-            Value::String(text) => *text = without_password(&self.masked(text)),
+            Value::String(text) => *text = self.shown(text),
             Value::Number(number) if self.values.contains(&number.to_string()) => {
                 *node = REDACTED.into();
             }

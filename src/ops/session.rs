@@ -1,6 +1,6 @@
 //! What every use case works with.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::{
     engine::Engine,
     model::{Color, Observed, Routing},
     plan::{Id, Plan},
-    run::{Event, Executor, Reporter, Secrets},
+    run::{Event, Executor, Heard, Reporter, Secrets},
 };
 
 /// What every use case works with: the engine, an opened project, where to report.
@@ -44,6 +44,18 @@ impl Session<'_> {
         format!("{}@{}", self.shell.user(), if host.is_empty() { "localhost" } else { host })
     }
 
+    /// The same, to put in order what an interruption left.
+    pub(super) fn going_on(&self) -> Session<'_> {
+        Session {
+            cancel: CancellationToken::new(),
+            journal: Journal::default(),
+            shell: self.shell,
+            host: self.host.clone(),
+            executable: self.executable.clone(),
+            ..*self
+        }
+    }
+
     /// Looks at everything on the engine once.
     pub(super) async fn observe(&self) -> Result<Observed, OpsError> {
         Ok(self.engine.observe().await?)
@@ -58,7 +70,7 @@ impl Session<'_> {
         self.execute_with(plan, color, None).await
     }
 
-    /// Does what a plan says, and `before_known` just before the proxy is told of the stack.
+    /// Does what a plan says, and `before_known` before the proxy is told of the stack.
     pub(super) async fn execute_with<'known>(
         &self,
         plan: &Plan,
@@ -68,47 +80,55 @@ impl Session<'_> {
         if plan.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let proxy = self.project.names.proxy();
+        let done = self.carry_out(before_known, plan, async |executor| executor.run(plan).await);
+        done.await?.map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })
+    }
+
+    /// Does what of a plan can be done, also after a failure; all failures come at the end.
+    pub(super) async fn execute_through(&self, plan: &Plan) -> Result<(), OpsError> {
+        let done = self.carry_out(None, plan, async |executor| executor.run_through(plan).await);
+        let mut failures = done.await?;
+        match failures.len() {
+            0 => Ok(()),
+            1 => Err(OpsError::Failed { failure: Box::new(failures.remove(0)), color: None }),
+            _ => Err(OpsError::Failures { failures }),
+        }
+    }
+
+    /// Has an executor do what a plan says, until it is done or interrupted.
+    async fn carry_out<'known, T>(
+        &self,
+        before_known: Option<&dyn Fn() -> LocalBoxFuture<'known, ()>>,
+        plan: &Plan,
+        run: impl AsyncFnOnce(&Executor<'_, 'known>) -> T,
+    ) -> Result<T, OpsError> {
+        let (proxy, secrets) = (self.project.names.proxy(), self.secrets());
         let noting = self.journal.noting(self.reporter);
         noting.on(Event::Planned(plan));
-        let secrets = self.secrets();
         let executor = Executor {
             engine: self.engine,
             proxy: &proxy,
             reporter: &noting,
             secrets: &secrets,
             before_known,
+            heard: RefCell::default(),
         };
         tokio::select! {
-            done = executor.run(plan) => {
-                done.map_err(|failure| OpsError::Failed { failure: Box::new(failure), color })
-            }
+            done = run(&executor) => Ok(done),
             () = self.cancel.cancelled() => Err(OpsError::Interrupted),
         }
     }
 
-    /// Does what of a plan can be done, also after a failure; all failures come at the end.
-    pub(super) async fn execute_through(&self, plan: &Plan) -> Result<(), OpsError> {
-        let proxy = self.project.names.proxy();
-        let noting = self.journal.noting(self.reporter);
-        noting.on(Event::Planned(plan));
-        let secrets = self.secrets();
-        let executor = Executor {
-            engine: self.engine,
-            proxy: &proxy,
-            reporter: &noting,
-            secrets: &secrets,
-            before_known: None,
-        };
-        let mut failures = tokio::select! {
-            failures = executor.run_through(plan) => failures,
-            () = self.cancel.cancelled() => return Err(OpsError::Interrupted),
-        };
-        match failures.len() {
-            0 => Ok(()),
-            1 => Err(OpsError::Failed { failure: Box::new(failures.remove(0)), color: None }),
-            _ => Err(OpsError::Failures { failures }),
-        }
+    /// Does what a plan says, and returns what came of its streams.
+    pub(super) async fn execute_hearing(
+        &self,
+        plan: &Plan,
+    ) -> Result<BTreeMap<Id, Heard>, OpsError> {
+        let done = self.carry_out(None, plan, async |executor| {
+            executor.run(plan).await.map(|_| executor.heard.take())
+        });
+        let failed = |failure| OpsError::Failed { failure: Box::new(failure), color: None };
+        done.await?.map_err(failed)
     }
 
     /// The values of the project's credentials, wherever they come from, and of what is named like one.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use futures_util::future::try_join_all;
 
-use super::{OpsError, Session};
+use super::{OpsError, Session, definition, secret::Secret};
 use crate::{
     compose::{self, Problem, Problems},
     engine::{Hasher, base_images, same_image},
@@ -76,8 +76,10 @@ pub async fn durable(session: &Session<'_>) -> Result<Durable, OpsError> {
         None => (project.load_app(Color::Blue, "")?, project.app_files(Color::Blue)?, Some(split)),
     };
     let builds = hashed(&files, only).await?;
-    Ok(desired::durable(project, (&files, &paths), only, &builds, session.wait)
-        .map_err(Problems)?)
+    let mut durable = desired::durable(project, (&files, &paths), only, &builds, session.wait)
+        .map_err(Problems)?;
+    definition::label(&mut durable, &Secret::of(project, &files));
+    Ok(durable)
 }
 
 /// The builds of these services, and those that they are built on, each with the hash of all that goes into it.

@@ -176,7 +176,15 @@ async fn with_container<T>(
         (labels::VERSION, env!("CARGO_PKG_VERSION")),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()));
-    if observed.volume(&names.proxy_state()).is_none() {
+    let state = observed.volume(&names.proxy_state());
+    let is_ours = |labels: &BTreeMap<String, String>| {
+        labels.get(labels::PROJECT) == Some(&names.project)
+            && labels.get(labels::ENVIRONMENT) == Some(&names.environment)
+    };
+    if state.is_some_and(|found| !is_ours(&found.labels)) {
+        return Err(OpsError::NotOurs { kind: "volume", name: names.proxy_state() });
+    }
+    if state.is_none() {
         let volume = VolumeSpec {
             name: names.proxy_state(),
             labels: own.clone().into(),

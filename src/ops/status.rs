@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     model::{
-        Change, Color, Container, Holder, Inspection, Names, Observed, Route, Routing, Stack,
-        State, Usage,
+        Canary, Change, Color, Container, Holder, Inspection, Names, Observed, Route, Routing,
+        Stack, State, Usage,
         control::{self, Answer, Draining, Paused, Request},
         labels,
     },
@@ -35,6 +35,8 @@ pub struct Status {
     pub live: Option<Color>,
     /// When the traffic last moved.
     pub switched: Option<String>,
+    /// While the idle color gets a share of the traffic.
+    pub canary: Option<Canary>,
     /// While all live routes answer with a page: since when.
     pub maintenance: Option<String>,
     /// While new requests are held.
@@ -166,6 +168,7 @@ pub async fn status(session: &Session<'_>) -> Result<Status, OpsError> {
         environments: environments(names, &observed),
         live: routing.live,
         switched: routing.switched,
+        canary: routing.canary,
         maintenance: routing.maintenance.map(|it| it.since),
         paused,
         proxy,

@@ -8,14 +8,14 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    OpsError, Session,
+    OpsError, Session, bake,
     history::{self, Recorded},
     lock::locked,
     releases, state,
 };
 use crate::{
-    model::{Color, Observed, Routing, When, control::Draining, labels},
-    plan::{self, Plan, Switch},
+    model::{Color, Figures, Observed, Routing, When, control::Draining, labels},
+    plan::{self, Bake, Id, Plan, Switch},
     run::Event,
 };
 
@@ -25,6 +25,8 @@ pub struct SwitchOptions {
     pub color: Option<Color>,
     /// Whatever its tests said.
     pub force: bool,
+    /// How it is watched afterwards, with the way back.
+    pub bake: Option<Bake>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -36,8 +38,13 @@ pub struct Switched {
     pub draining: Option<Draining>,
     /// Nothing was to do.
     pub already: bool,
+    /// What came of its requests while it was watched.
+    pub bake: Option<Figures>,
     #[serde(skip)]
     pub plan: Plan,
+    /// How long each step took.
+    #[serde(skip)]
+    pub steps: BTreeMap<Id, Duration>,
     #[serde(skip)]
     pub took: Duration,
 }
@@ -57,7 +64,7 @@ pub(super) async fn switch_locked(
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let to = options.color.unwrap_or_else(|| Session::idle(&routing));
-    let plan = planned(session, &observed, &routing, to, options.force).await?;
+    let plan = planned(session, &observed, &routing, to, options.force, options.bake).await?;
     let stack = &routing.stacks[&to];
     let mut switched = Switched {
         from: routing.live,
@@ -65,18 +72,17 @@ pub(super) async fn switch_locked(
         release: stack.release.clone(),
         draining: None,
         already: plan.is_empty(),
+        bake: None,
         plan,
+        steps: BTreeMap::new(),
         took: Duration::ZERO,
     };
     if switched.already {
         return Ok(switched);
     }
-    if options.force
-        && command == "switch"
-        && let Err(conflict) = planned(session, &observed, &routing, to, false).await
-    {
-        let text = format!("{conflict}: it is switched to all the same");
-        session.reporter.on(Event::Warning(&text));
+    if command == "switch" {
+        let unforced = planned(session, &observed, &routing, to, false, None).await;
+        warn_if_forced(session, options, unforced.err());
     }
     let recorded = Recorded::new(command)
         .release(to, &stack.release)
@@ -86,20 +92,35 @@ pub(super) async fn switch_locked(
         .replaces(releases::live(&routing).filter(|_| routing.live != Some(to)))
         // A rollback skips the tests by its nature.
         .forced(options.force && command == "switch");
-    history::recorded(session, recorded, async || {
+    let done = history::recorded(session, recorded, async || {
         match session.execute(&switched.plan, Some(to)).await {
             Err(OpsError::Failed { failure, .. }) if is_live(session, to).await => {
-                Err(OpsError::Unfinished { color: to, failure })
+                let unfinished = |failure| OpsError::Unfinished { color: to, failure };
+                Err(bake::exceeded(&failure, to).unwrap_or_else(|| unfinished(failure)))
             }
             done => done,
         }
     })
-    .await?;
+    .await;
+    (switched.steps, switched.bake) =
+        bake::end(session, options.bake, to, routing.live, done).await?;
     if let Some(status) = state::proxy_status(session, &observed).await? {
         switched.draining = status.draining.get(&to.other()).copied();
     }
     switched.took = begun.elapsed();
     Ok(switched)
+}
+
+/// Says what `--force` overrides.
+pub(super) fn warn_if_forced(
+    session: &Session<'_>,
+    options: SwitchOptions,
+    conflict: Option<OpsError>,
+) {
+    if let Some(conflict) = conflict.filter(|_| options.force) {
+        let text = format!("{conflict}: it is switched to all the same");
+        session.reporter.on(Event::Warning(&text));
+    }
 }
 
 /// Whether the color gets the traffic now, as far as that can be told.
@@ -119,7 +140,7 @@ pub(super) async fn finish(
     let Some(live) = routing.live.filter(|live| routing.stacks.contains_key(live)) else {
         return Ok(false);
     };
-    let plan = planned(session, observed, routing, live, true).await?;
+    let plan = unfinished(session, observed, routing, live).await?;
     if plan.is_empty() {
         return Ok(false);
     }
@@ -139,7 +160,18 @@ pub async fn plan_switch(session: &Session<'_>, options: SwitchOptions) -> Resul
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let to = options.color.unwrap_or_else(|| Session::idle(&routing));
-    planned(session, &observed, &routing, to, options.force).await
+    planned(session, &observed, &routing, to, options.force, options.bake).await
+}
+
+/// What a switch to the live color left undone. A share of another one is no part of that.
+pub(super) async fn unfinished(
+    session: &Session<'_>,
+    observed: &Observed,
+    routing: &Routing,
+    live: Color,
+) -> Result<Plan, OpsError> {
+    let alone = Routing { canary: None, ..routing.clone() };
+    planned(session, observed, &alone, live, true, None).await
 }
 
 pub(super) async fn planned(
@@ -148,21 +180,36 @@ pub(super) async fn planned(
     routing: &Routing,
     to: Color,
     force: bool,
+    bake: Option<Bake>,
 ) -> Result<Plan, OpsError> {
-    Ok(plan::switch(&Switch {
+    let started = started_hooks(session, observed, to).await?;
+    let input = input(session, observed, routing, &started, to, force);
+    Ok(plan::switch(&Switch { bake, ..input })?)
+}
+
+pub(super) fn input<'a>(
+    session: &'a Session<'_>,
+    observed: &'a Observed,
+    routing: &'a Routing,
+    started: &'a BTreeMap<String, i64>,
+    to: Color,
+    force: bool,
+) -> Switch<'a> {
+    Switch {
         names: &session.project.names,
         to,
         observed,
         routing,
-        started: &started_hooks(session, observed, to).await?,
+        started,
         tested: !session.project.file.checks.is_empty(),
         force,
         wait: session.wait,
-    })?)
+        bake: None,
+    }
 }
 
 /// When each hook of the color that runs after a switch was last started.
-async fn started_hooks(
+pub(super) async fn started_hooks(
     session: &Session<'_>,
     observed: &Observed,
     color: Color,
@@ -176,7 +223,11 @@ async fn started_hooks(
 }
 
 /// What a color's containers were made from, by service.
-fn image_ids(session: &Session<'_>, observed: &Observed, color: Color) -> BTreeMap<String, String> {
+pub(super) fn image_ids(
+    session: &Session<'_>,
+    observed: &Observed,
+    color: Color,
+) -> BTreeMap<String, String> {
     plan::of_color(observed, &session.project.names, color.as_str())
         .into_iter()
         .filter_map(|found| {

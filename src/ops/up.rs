@@ -7,8 +7,8 @@ use super::{
     lock::locked,
     preview::{self, Preview},
     sources, state,
-    switch::{SwitchOptions, planned, switch_locked},
-    test::test_locked,
+    switch::{SwitchOptions, switch_locked, unfinished},
+    test::{Only, test_locked},
     undo::undo,
 };
 use crate::{
@@ -65,7 +65,7 @@ pub async fn up(session: &Session<'_>, options: UpOptions) -> Result<Up, OpsErro
         };
         // Only the durable layer was down, or another `up` did it meanwhile, or a switch was broken off.
         if let Some(Current { live, addresses, unfinished }) = up_to_date(session).await? {
-            let options = SwitchOptions { color: Some(live), force: false };
+            let options = SwitchOptions { color: Some(live), ..SwitchOptions::default() };
             let switched = if unfinished {
                 Some(Box::pin(switch_locked(session, "switch", options)).await?)
             } else {
@@ -79,7 +79,7 @@ pub async fn up(session: &Session<'_>, options: UpOptions) -> Result<Up, OpsErro
         let deployed = Box::pin(deploy_locked(session, deploy)).await?;
         let color = deployed.color;
         session.reporter.on(Event::Phase("test"));
-        let tested = test_locked(session, Some(color)).await?;
+        let tested = test_locked(session, Some(color), &Only::default()).await?;
         if !tested.passed {
             let failed = tested.checks.iter().filter(|check| !check.passed).count();
             let error = OpsError::TestsFailed { color, failed, all: tested.checks.len() };
@@ -90,7 +90,7 @@ pub async fn up(session: &Session<'_>, options: UpOptions) -> Result<Up, OpsErro
             });
         }
         session.reporter.on(Event::Phase("switch"));
-        let options = SwitchOptions { color: Some(color), force: false };
+        let options = SwitchOptions { color: Some(color), ..SwitchOptions::default() };
         let switched = Box::pin(switch_locked(session, "switch", options)).await?;
         let files = session.project.load_app(color, &deployed.release)?;
         let addresses = preview::live(session, &files);
@@ -132,7 +132,7 @@ async fn up_to_date(session: &Session<'_>) -> Result<Option<Current>, OpsError> 
     if !current {
         return Ok(None);
     }
-    let rest = planned(session, &observed, &routing, live, false).await?;
+    let rest = unfinished(session, &observed, &routing, live).await?;
     let addresses = preview::live(session, &files);
     Ok(Some(Current { live, addresses, unfinished: !rest.is_empty() }))
 }

@@ -48,6 +48,9 @@ pub fn cleanup(input: &Cleanup<'_>) -> Result<Plan, Conflict> {
     if routing.live == Some(color) {
         return Err(Conflict::Live { color });
     }
+    if let Some(weight) = routing.share(color) {
+        return Err(Conflict::TakesShare { color, weight });
+    }
     let mut plan = Plan::default();
     let reason = format!("{color} is idle");
     let mut after: Vec<Id> = vec![];

@@ -1,6 +1,9 @@
 //! What stands in the way of a plan on the engine.
 
-use crate::model::{Container, Names, Observed, Publish, labels};
+use crate::{
+    database::Kind,
+    model::{Container, Names, Observed, Publish, ServiceSpec, labels},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
@@ -12,12 +15,16 @@ pub enum Conflict {
     PortHeldByProgram { address: String, port: u16 },
     #[error("the {kind} `{name}`, which the files call external, is not there")]
     NoExternal { kind: &'static str, name: String },
+    #[error("the volume `{volume}` is in use by the container `{holder}` ({owner})")]
+    VolumeInUse { volume: String, holder: String, owner: String },
     #[error("the durable layer is not up: network `{network}` is not there")]
     NoDurable { network: String },
     #[error("the network of `{service}` is gone, and its definition changed since it was made")]
     NeedsApply { service: String },
     #[error("{color} is live")]
     Live { color: crate::model::Color },
+    #[error("{color} takes {weight} % of new clients")]
+    TakesShare { color: crate::model::Color, weight: u8 },
     #[error("{color}/{service} runs once: it has no replicas")]
     RunsOnce { color: crate::model::Color, service: String },
     #[error(
@@ -45,8 +52,7 @@ fn owner(labels: &std::collections::BTreeMap<String, String>) -> String {
     }
 }
 
-/// Whether the labels are those of this environment's layer: a name of one layer's never leads to another's thing.
-/// Whether a thing with these labels is of this environment's layer.
+/// Whether a thing with these labels is of this environment's layer: a name of one layer's never leads to another's thing.
 pub(super) fn is_ours(
     found: &std::collections::BTreeMap<String, String>,
     names: &Names,
@@ -127,6 +133,32 @@ pub(super) fn ports(observed: &Observed, own: &str, ports: &[Publish]) -> Result
                 address: publish.host_ip.clone(),
                 port,
                 holder: holder.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether another database works on one of these volumes: two servers on the same files spoil them. A durable service of
+/// another environment counts also while it is stopped; it is started sooner or later.
+pub(super) fn volumes(
+    observed: &Observed,
+    names: &Names,
+    spec: &ServiceSpec,
+) -> Result<(), Conflict> {
+    for volume in spec.volumes() {
+        let holder = observed.containers.iter().find(|other| {
+            other.name != spec.name
+                && other.volumes.iter().any(|mounted| mounted == volume)
+                && !other.belongs_to(names)
+                && (other.label(labels::LAYER) == Some("durable")
+                    || (other.is_running() && Kind::of_image(&other.image).is_some()))
+        });
+        if let Some(holder) = holder {
+            return Err(Conflict::VolumeInUse {
+                volume: volume.to_owned(),
+                holder: holder.name.clone(),
+                owner: owner(&holder.labels),
             });
         }
     }

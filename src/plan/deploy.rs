@@ -30,13 +30,16 @@ pub struct Deploy<'a> {
     pub force: bool,
 }
 
-/// Plans a deployment. The live color is refused; what is left of the color's last release goes first.
+/// Plans a deployment. A color that gets traffic is refused; what is left of the color's last release goes first.
 pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     let Deploy { names, app, observed, .. } = *input;
     let color = app.color;
     let live = input.routing.live == Some(color);
     if live && !input.force {
         return Err(Conflict::Live { color });
+    }
+    if let Some(weight) = input.routing.share(color) {
+        return Err(Conflict::TakesShare { color, weight });
     }
     conflict::external(observed, names, &app.external)?;
     for spec in app.services.iter().flat_map(|service| &service.replicas) {

@@ -4,17 +4,47 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Conflict, Id, Plan, conflict,
+    Action, Conflict, DataCheck, Id, Plan, conflict,
     desired::{Durable, Service, is_of},
     stack::{self, Before, Need},
 };
-use crate::model::{Container, Health, Image, Names, Observed, State};
+use crate::{
+    database::LOOK,
+    model::{
+        Container, Health, Healthcheck, Image, Logging, Mount, Names, Observed, ServiceSpec, State,
+        labels,
+    },
+};
 
 /// A durable service whose definition is another than that of its container.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     pub service: String,
     pub container: String,
+    /// What differs, as far as the container tells.
+    pub changes: Vec<FieldChange>,
+}
+
+/// A field of a definition that differs; secrets are redacted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldChange {
+    /// `command[1]`, `environment.NAME`.
+    pub field: String,
+    pub old: Option<String>,
+    pub new: Option<String>,
+}
+
+impl Difference {
+    pub fn new(service: &str, container: &str) -> Self {
+        Self { service: service.to_owned(), container: container.to_owned(), changes: vec![] }
+    }
+}
+
+impl std::fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+        write!(f, "{}: {} → {}", self.field, shown(&self.old), shown(&self.new))
+    }
 }
 
 /// Plans `durable up`. Changed definitions come back as differences, and are applied with `apply` only: by a new
@@ -65,6 +95,7 @@ pub fn durable_up(
         // Also where it runs: it is not stopped for a definition that cannot hold.
         if matches!(need.0, Need::Create | Need::Start) {
             conflict::ports(observed, &spec.name, &spec.ports)?;
+            conflict::volumes(observed, names, spec)?;
         }
         needs.insert(&service.key, need);
     }
@@ -74,18 +105,28 @@ pub fn durable_up(
     before.images = stack::images(&mut plan, made.clone(), images);
     for service in made {
         let spec = &service.replicas[0];
-        if observed.container(&spec.name).is_none() {
-            continue;
+        let found = observed.container(&spec.name);
+        // The image is at hand, and known to suit the data, before the old container stops.
+        let mut after = before.images.get(&spec.image).copied();
+        if let Some(check) = data_check(names, service, found, observed) {
+            let step = plan.push(
+                after,
+                Action::CheckData(Box::new(check)),
+                format!("check that {} may open the data of {}", spec.image, service.key),
+                "the data is there already",
+            );
+            before.checked.insert(spec.name.clone(), step);
+            after = Some(step);
         }
-        // The image is at hand before the old container stops.
-        let after = before.images.get(&spec.image).copied();
+        let Some(found) = found else { continue };
         let reason = needs[service.key.as_str()].1.clone();
-        let stop = plan.push(
-            after,
-            Action::Stop(spec.name.clone()),
-            format!("stop {}", service.key),
-            reason.clone(),
-        );
+        // Another server takes over only what the old one has written out.
+        let stop = if changed_image(service, Some(found)) {
+            Action::StopCleanly(spec.name.clone())
+        } else {
+            Action::Stop(spec.name.clone())
+        };
+        let stop = plan.push(after, stop, format!("stop {}", service.key), reason.clone());
         let remove = plan.push(
             [stop],
             Action::RemoveDurable(spec.name.clone()),
@@ -134,13 +175,73 @@ pub fn durable_up(
     Ok((plan, differences))
 }
 
+/// What looks at the data of a service's volumes with the eyes of its new image; none where none of them is there yet.
+fn data_check(
+    names: &Names,
+    service: &Service,
+    found: Option<&Container>,
+    observed: &Observed,
+) -> Option<DataCheck> {
+    let spec = &service.replicas[0];
+    // What has worked on these volumes goes on.
+    let is_same = |found: &Container| {
+        found.image == spec.image
+            && spec.volumes().all(|volume| found.volumes.iter().any(|mounted| mounted == volume))
+    };
+    if !spec.volumes().any(|volume| observed.volume(volume).is_some()) || found.is_some_and(is_same)
+    {
+        return None;
+    }
+    let mut mounts = vec![];
+    let mut command = vec!["-c".to_owned(), LOOK.to_owned(), "look".to_owned()];
+    for mount in &spec.mounts {
+        let Mount::Volume { source: Some(name), target, subpath, .. } = mount else { continue };
+        if observed.volume(name).is_some() {
+            mounts.push(Mount::Volume {
+                source: Some(name.clone()),
+                target: target.clone(),
+                read_only: true,
+                nocopy: true,
+                subpath: subpath.clone(),
+            });
+            command.push(target.clone());
+        }
+    }
+    let of = [
+        (labels::PROJECT, names.project.as_str()),
+        (labels::ENVIRONMENT, names.environment.as_str()),
+        (labels::LAYER, "check"),
+    ];
+    let look = ServiceSpec {
+        name: names.data_check(&service.key),
+        image: spec.image.clone(),
+        platform: spec.platform.clone(),
+        entrypoint: Some(vec!["sh".to_owned()]),
+        command: Some(command),
+        labels: of.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        network_mode: Some("none".to_owned()),
+        // Data folders are their server's alone.
+        user: Some("0".to_owned()),
+        mounts,
+        healthcheck: Some(Healthcheck::none()),
+        // What it says is read, whatever the engine's own choice is.
+        logging: Some(Logging { driver: Some("json-file".to_owned()), options: BTreeMap::new() }),
+        ..ServiceSpec::default()
+    };
+    let last = found.map(|found| found.image_id.clone()).filter(|_| changed_image(service, found));
+    Some(DataCheck { service: service.key.clone(), look, last })
+}
+
+fn changed_image(service: &Service, found: Option<&Container>) -> bool {
+    found.is_some_and(|found| found.image != service.replicas[0].image)
+}
+
 fn changed(service: &Service, found: &Container) -> bool {
     !is_of(found, &service.replicas[0])
 }
 
 fn difference(service: &Service, found: &Container, apply: bool) -> Option<Difference> {
-    (changed(service, found) && !apply)
-        .then(|| Difference { service: service.key.clone(), container: found.name.clone() })
+    (changed(service, found) && !apply).then(|| Difference::new(&service.key, &found.name))
 }
 
 fn as_found(service: &Service, found: &Container) -> (Need, String) {

@@ -12,6 +12,9 @@ pub fn durable_down(names: &Names, observed: &Observed, volumes: bool) -> Plan {
     };
     let mut containers: Vec<&Container> =
         observed.containers.iter().filter(|container| durable(&container.labels)).collect();
+    // What looked at data and was killed holds the volume.
+    let left = |found: &&Container| conflict::is_ours(&found.labels, names, "check");
+    containers.extend(observed.containers.iter().filter(left));
     containers.sort_by(|a, b| a.name.cmp(&b.name));
     let mut removed = vec![];
     for container in containers {

@@ -1,5 +1,8 @@
 //! Desired × observed → plan. Pure: no I/O, no clock, no randomness. Imports what is below it.
 
+mod bake;
+mod build;
+mod canary;
 mod cleanup;
 mod conflict;
 mod deploy;
@@ -10,6 +13,7 @@ mod hooks;
 #[expect(clippy::module_inception, reason = "the type that the module is named for")]
 mod plan;
 mod proxy;
+mod restore;
 mod scale;
 mod stack;
 mod switch;
@@ -17,14 +21,18 @@ mod test;
 #[cfg(test)]
 mod tests;
 
+pub use bake::Bake;
+pub use build::build;
+pub use canary::canary;
 pub use cleanup::{Cleanup, busy, cleanup};
 pub use conflict::Conflict;
 pub use deploy::{Deploy, deploy, is_up_to_date, of_color};
-pub use durable::{Difference, durable_up};
+pub use durable::{Difference, FieldChange, durable_up};
 pub use durable_down::durable_down;
 pub use hooks::hooks_of;
-pub use plan::{Action, Id, ImageJob, Plan, Step, Until, Wait};
+pub use plan::{Action, DataCheck, Id, ImageJob, Pipe, Plan, Sink, Source, Step, Until, Wait};
 pub use proxy::proxy_is_current;
+pub use restore::{Changes, Copied, Restore, purge, put_back, restore, start_again, sweep, verify};
 pub use scale::{Scale, scale};
 pub use switch::{Switch, switch};
 pub use test::{Test, test};

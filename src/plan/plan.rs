@@ -1,11 +1,13 @@
 //! A plan: the steps a command would do, each with its reason.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use super::desired::CertificateFiles;
-use crate::model::{Attachment, BuildSpec, NetworkSpec, ServiceSpec, VolumeSpec, control::Request};
+use super::{Bake, desired::CertificateFiles};
+use crate::model::{
+    Attachment, BuildSpec, Color, NetworkSpec, ServiceSpec, VolumeSpec, control::Request,
+};
 
 /// The steps a command would do, in an order that respects their edges.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,14 +46,22 @@ pub enum Action {
     /// Joins a running container to a network.
     Connect(String, Box<Attachment>),
     Stop(String),
+    /// Stops a container; that it was killed, or failed, is a failure.
+    StopCleanly(String),
     Remove(String),
     /// Removes a container of the durable layer: its anonymous volumes stay too.
     RemoveDurable(String),
+    /// Looks, before anything is stopped for it, whether an image's server may open the data that is there.
+    CheckData(Box<DataCheck>),
     Await(Box<Wait>),
     /// Waits for the end of a container, and tells its log as it comes. One that runs too long is stopped.
     Follow(Box<Wait>),
+    /// Runs a command in a running container, with a stream into it or out of it.
+    Pipe(Box<Pipe>),
     /// A request to the proxy.
     Tell(Box<Request>),
+    /// Watches a color's requests; what is exceeded fails the step.
+    Bake(Color, Bake),
     /// The user's own certificates, read and given to the proxy.
     Certify(Vec<CertificateFiles>),
 }
@@ -68,6 +78,59 @@ pub struct ImageJob {
     pub refresh: bool,
     /// The images that it is built on, where this project makes them.
     pub bases: Vec<Self>,
+}
+
+/// A command in a running container, what flows into it and where its output goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipe {
+    pub container: String,
+    pub command: Vec<String>,
+    pub from: Source,
+    pub to: Sink,
+}
+
+/// What a command reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Nothing,
+    /// A file; what is compressed by gzip or Zstandard is read as what it was. With the SHA-256 of the file, in hex, its
+    /// end is withheld when it is another.
+    File {
+        path: PathBuf,
+        sha256: Option<String>,
+    },
+    /// As a file, of no known length.
+    Stdin,
+    /// The output of another container's command.
+    Command {
+        container: String,
+        command: Vec<String>,
+    },
+}
+
+/// Where the output of a command goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sink {
+    /// It is kept, the end of it where there is much.
+    Heard,
+    /// A new file that only its owner may read, compressed by Zstandard unless it is to be plain; on the disk when the
+    /// step is done.
+    File {
+        path: PathBuf,
+        plain: bool,
+    },
+    Stdout,
+}
+
+/// Data that a service is to get a new container on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataCheck {
+    pub service: String,
+    /// A container that looks at the data and changes nothing: of the service's new image.
+    pub look: ServiceSpec,
+    /// The id of the image that the data was in use with last, where its container is still there: a database's own
+    /// mark can be older than that.
+    pub last: Option<String>,
 }
 
 /// A container to wait for.
@@ -194,11 +257,14 @@ impl Action {
             Self::Create(_) => "create",
             Self::Start(_) => "start",
             Self::Connect(..) => "connect",
-            Self::Stop(_) => "stop",
+            Self::Stop(_) | Self::StopCleanly(_) => "stop",
             Self::Remove(_) | Self::RemoveDurable(_) => "remove",
+            Self::CheckData(_) => "check-data",
             Self::Await(_) | Self::Follow(_) => "wait",
+            Self::Pipe(_) => "run",
             Self::Tell(_) => "tell-proxy",
             Self::Certify(_) => "certify",
+            Self::Bake(..) => "watch",
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Before {
     pub volumes: BTreeMap<String, Id>,
     /// The removal of what had the container's name, or the stop of what is started anew.
     pub removed: BTreeMap<String, Id>,
+    /// The look at the data that a container is made on, by the container's name.
+    pub checked: BTreeMap<String, Id>,
     /// The proxy, for services that it is to reach.
     pub proxy: Option<Id>,
 }
@@ -136,6 +138,7 @@ pub(super) fn services(
                         .into_iter()
                         .chain(before.places(spec))
                         .chain(before.removed.get(&spec.name))
+                        .chain(before.checked.get(&spec.name))
                         // The engine looks for these when it makes the container.
                         .chain(spec.volumes_from.iter().filter_map(|from| {
                             created.get(from.split(':').next().unwrap_or_default())

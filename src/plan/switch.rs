@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Conflict, Id, Plan, Until, Wait,
+    Action, Bake, Conflict, Id, Plan, Until, Wait,
     deploy::of_color,
     hooks::{Moment, not_done},
 };
@@ -26,6 +26,8 @@ pub struct Switch<'a> {
     pub force: bool,
     /// The longest that a hook may take.
     pub wait: std::time::Duration,
+    /// How the color is watched once it gets traffic.
+    pub bake: Option<Bake>,
 }
 
 /// Plans a switch. When the color is live already, only what an earlier switch that was broken off has not done is left:
@@ -36,8 +38,10 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     let stack = routing.stacks.get(&to).ok_or(Conflict::NoRelease { color: to })?;
     let mut plan = Plan::default();
     let already = routing.live == Some(to);
-    if !already && input.tested && !input.force {
-        was_tested(to, stack)?;
+    let mut after = ready(&mut plan, input, stack, !already)?;
+    let bake = input.bake.filter(|_| !already);
+    if let Some(bake) = bake {
+        after = bake.begin(&mut plan, to, after);
     }
     let workers = |color: Color| -> Vec<&Container> {
         let mut all = of_color(observed, names, color.as_str());
@@ -47,26 +51,22 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     let service = |container: &Container, color: Color| {
         format!("{color}/{}", container.label(labels::SERVICE).unwrap_or(&container.name))
     };
-    let moment = |when: When, failure| Moment { names, observed, color: to, when, wait, failure };
-
-    let mut after: Vec<Id> = vec![];
-    if observed.container(&names.proxy()).is_some_and(|proxy| !proxy.is_running()) {
-        let start = Action::Start(names.proxy());
-        after.push(plan.push([], start, "start the proxy", "it is stopped"));
-    }
-    // Once for each release: a color that served before takes the traffic back at once.
-    after =
-        moment(When::BeforeSwitch, "its failure stops the switch")
-            .run(&mut plan, after, |hook| !already && not_done(hook));
     let from = routing.live.map_or_else(|| "nothing".to_owned(), |live| live.to_string());
-    let switched = (!already).then(|| {
-        plan.push(
-            after,
-            Action::Tell(Box::new(Request::Switch { to, health: true })),
-            format!("switch all routes from {from} to {to}"),
-            format!("release {}", stack.release),
-        )
+    let title = match &routing.canary {
+        _ if !already => Some(format!("switch all routes from {from} to {to}")),
+        Some(canary) => {
+            Some(format!("take {} % of new clients back from {}", canary.weight, canary.to))
+        }
+        None => None,
+    };
+    let switched = title.map(|title| {
+        // What gets most of the traffic already is not to be better than it is to get the rest.
+        let switch = Action::Tell(Box::new(Request::Switch { to, health: !already }));
+        plan.push(after, switch, title, format!("release {}", stack.release))
     });
+    if let (Some(bake), Some(switched)) = (bake, switched) {
+        bake.watch(&mut plan, to, switched);
+    }
     let mut last: Vec<Id> = switched.into_iter().collect();
     for worker in workers(to.other()).into_iter().filter(|worker| worker.is_running()) {
         last.push(plan.push(
@@ -106,9 +106,33 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
         !not_done(hook)
             && started.is_some_and(|at| since.is_none_or(|since| *at >= since.as_millisecond()))
     };
-    moment(When::AfterSwitch, "its failure does not switch back")
+    let (when, failure) = (When::AfterSwitch, "its failure does not switch back");
+    Moment { names, observed, color: to, when, wait, failure }
         .run(&mut plan, last, |hook| !already || !has_run(hook));
     Ok(plan)
+}
+
+/// Adds what goes before a color gets traffic that had none: the proxy runs, the first hooks ran. Refuses one whose tests
+/// did not pass.
+pub(super) fn ready(
+    plan: &mut Plan,
+    input: &Switch<'_>,
+    stack: &Stack,
+    new: bool,
+) -> Result<Vec<Id>, Conflict> {
+    let Switch { names, to, observed, wait, .. } = *input;
+    if new && input.tested && !input.force {
+        was_tested(to, stack)?;
+    }
+    let mut after: Vec<Id> = vec![];
+    if observed.container(&names.proxy()).is_some_and(|proxy| !proxy.is_running()) {
+        let start = Action::Start(names.proxy());
+        after.push(plan.push([], start, "start the proxy", "it is stopped"));
+    }
+    // Once for each release: a color that served before takes the traffic back at once.
+    let (when, failure) = (When::BeforeSwitch, "its failure stops the switch");
+    let moment = Moment { names, observed, color: to, when, wait, failure };
+    Ok(moment.run(plan, after, |hook| new && not_done(hook)))
 }
 
 /// A result is kept with the release that it is of: a new one has none.

@@ -147,10 +147,8 @@ async fn encrypted(stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
 
 async fn http1<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client: Arc<Client>) {
     let io = Watched::new(TokioIo::new(io), &client);
-    let service = service_fn(|request: Request<Incoming>| {
-        let answer = request::handle(Arc::clone(&client), request);
-        async { Ok::<_, std::convert::Infallible>(answer.await) }
-    });
+    let service =
+        service_fn(|request: Request<Incoming>| request::handle(Arc::clone(&client), request));
     let connection = http1::Builder::new()
         .max_header_size(client.place.shared.limits.header_bytes)
         .max_buf_size(BUFFER)
@@ -162,9 +160,9 @@ async fn http1<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client
 
 async fn http2<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client: Arc<Client>) {
     let io = Watched::new(TokioIo::new(io), &client);
+    // Boxed: hyper moves it several times on its way into a task.
     let service = service_fn(|request: Request<Incoming>| {
-        let answer = request::handle(Arc::clone(&client), request);
-        async { Ok::<_, std::convert::Infallible>(answer.await) }
+        Box::pin(request::handle(Arc::clone(&client), request))
     });
     let header_bytes = client.place.shared.limits.header_bytes;
     let connection = http2::Builder::new(TokioExecutor::new())

@@ -1,27 +1,28 @@
-//! The access log: a line for each request, written by a thread of its own, so that no request waits for a disk.
+//! The access log: a line for each request. Requests write their lines into memory, and a thread of its own puts them into
+//! the file, many at once: no request waits for a disk, or for that thread.
 
 use std::{
-    fmt::Write as _,
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::model::{AccessFormat, Color, control::AccessMark};
 
-/// Lines that may wait to be written; what comes beyond is dropped, and counted.
-const WAITING: usize = 8192;
+/// Bytes that may wait to be written; lines that come beyond are dropped, and counted.
+const WAITING: usize = 4 << 20;
+/// How long lines are gathered.
+const GATHERED: Duration = Duration::from_millis(100);
 /// A file of this size is closed, and another one begun.
 const SIZE: u64 = 16 << 20;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -31,50 +32,87 @@ const FILES: usize = 31;
 /// The most that is read of the log at once.
 const PIECE: u64 = 256 << 10;
 
-/// Where requests leave their lines.
+/// Where requests leave their lines. Dropping it writes what is left.
 #[derive(Debug)]
-pub(super) struct AccessLog {
-    lines: SyncSender<Box<Line>>,
+pub(super) struct AccessLog(Arc<Log>);
+
+#[derive(Debug)]
+struct Log {
+    format: AccessFormat,
     folder: PathBuf,
+    waiting: Mutex<Waiting>,
+    /// Told when the first line waits, and at the end.
+    some: Condvar,
+    files: Mutex<Files>,
     /// Lines that found the writer too far behind.
-    pub dropped: AtomicU64,
+    dropped: AtomicU64,
 }
 
-/// One request.
-#[derive(Debug, Clone)]
-pub(super) struct Line {
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    most: usize,
+    ended: bool,
+    /// What the times of one second have in common, and which second that is.
+    second: (i64, String),
+}
+
+/// One request, as the log has it.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
     pub time: Timestamp,
-    pub client: String,
-    pub id: String,
-    pub method: String,
+    pub client: &'a str,
+    pub id: &'a str,
+    pub method: &'a str,
     /// Without its query, which may hold what is nobody's business.
-    pub path: String,
+    pub path: &'a str,
     pub version: &'static str,
     pub route: u16,
     pub status: u16,
     pub bytes: u64,
     pub took: Duration,
     pub color: Option<Color>,
-    pub release: String,
+    /// The color that had not what this one answered with.
+    pub instead_of: Option<Color>,
+    pub release: &'a str,
     pub upstream: Option<SocketAddr>,
+}
+
+/// A line in JSON.
+#[derive(Serialize)]
+struct Json<'a> {
+    time: &'a str,
+    id: &'a str,
+    client: &'a str,
+    method: &'a str,
+    path: &'a str,
+    status: u16,
+    bytes: u64,
+    ms: f64,
+    color: Option<Color>,
+    instead_of: Option<Color>,
+    release: &'a str,
+    upstream: Option<SocketAddr>,
+    route: u16,
 }
 
 impl AccessLog {
     /// Opens the log in this folder and starts its thread, which ends with the log.
-    pub fn start(folder: PathBuf, format: AccessFormat) -> io::Result<Arc<Self>> {
-        let files = Files::open(&folder, SIZE)?;
-        let (lines, waiting) = sync_channel(WAITING);
-        let log = Arc::new(Self { lines, folder, dropped: AtomicU64::default() });
+    pub fn start(folder: PathBuf, format: AccessFormat) -> io::Result<Self> {
+        let log = Arc::new(Log::open(folder, format, WAITING)?);
+        let of_thread = Arc::clone(&log);
         std::thread::Builder::new()
             .name("access log".to_owned())
-            .spawn(move || write(files, &waiting, format))?;
-        Ok(log)
+            .spawn(move || of_thread.keep_writing())?;
+        Ok(Self(log))
     }
 
-    pub fn add(&self, line: Box<Line>) {
-        if self.lines.try_send(line).is_err() {
-            self.dropped.fetch_add(1, Relaxed);
-        }
+    pub fn add(&self, line: &Line) {
+        self.0.add(line);
+    }
+
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Relaxed)
     }
 
     /// The last lines, or what came after a mark.
@@ -83,65 +121,127 @@ impl AccessLog {
         tail: usize,
         after: Option<AccessMark>,
     ) -> io::Result<(Vec<String>, AccessMark)> {
-        read(&self.folder, tail, after)
+        self.0.write()?;
+        read(&self.0.folder, tail, after)
     }
-}
 
-fn write(mut files: Files, waiting: &Receiver<Box<Line>>, format: AccessFormat) {
-    let mut text = String::new();
-    let mut failing = false;
-    loop {
-        let line = match waiting.try_recv() {
-            Ok(line) => line,
-            Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => {
-                let _ = files.current.flush();
-                match waiting.recv() {
-                    Ok(line) => line,
-                    Err(_) => break,
-                }
-            }
-        };
-        text.clear();
-        line.write(format, &mut text);
-        let written = files.write(text.as_bytes(), line.time);
-        if let Err(error) = &written
-            && !failing
-        {
+    /// Writes what waits.
+    pub fn flush(&self) {
+        if let Err(error) = self.0.write() {
             tracing::error!(%error, "the access log cannot be written");
         }
-        failing = written.is_err();
     }
-    let _ = files.current.flush();
 }
 
-impl Line {
-    fn write(&self, format: AccessFormat, out: &mut String) {
-        let Self { time, client, method, path, version, status, bytes, .. } = self;
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.0.waiting().ended = true;
+        self.0.some.notify_one();
+    }
+}
+
+impl Log {
+    fn open(folder: PathBuf, format: AccessFormat, most: usize) -> io::Result<Self> {
+        Ok(Self {
+            format,
+            files: Mutex::new(Files::open(&folder, SIZE)?),
+            folder,
+            waiting: Mutex::new(Waiting { most, ..Waiting::default() }),
+            some: Condvar::new(),
+            dropped: AtomicU64::default(),
+        })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, line: &Line) {
+        let mut waiting = self.waiting();
+        if waiting.lines.len() >= waiting.most {
+            self.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        let first = waiting.lines.is_empty();
+        waiting.add(line, self.format);
+        drop(waiting);
+        if first {
+            self.some.notify_one();
+        }
+    }
+
+    fn keep_writing(&self) {
+        let mut failing = false;
+        loop {
+            let waiting = self.waiting();
+            let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.ended;
+            let waiting =
+                self.some.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
+            // More lines come at once; the end is told too.
+            let gathered = self.some.wait_timeout_while(waiting, GATHERED, |w| !w.ended);
+            let ended = gathered.unwrap_or_else(PoisonError::into_inner).0.ended;
+            let written = self.write();
+            if let Err(error) = &written
+                && !failing
+            {
+                tracing::error!(%error, "the access log cannot be written");
+            }
+            failing = written.is_err();
+            if ended {
+                return;
+            }
+        }
+    }
+
+    fn write(&self) -> io::Result<()> {
+        // Held over both, so that what was taken first is written first.
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = Vec::with_capacity(std::mem::take(&mut files.usual));
+        let lines = std::mem::replace(&mut self.waiting().lines, room);
+        files.usual = lines.len();
+        if lines.is_empty() { Ok(()) } else { files.write(&lines, Timestamp::now()) }
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, line: &Line, format: AccessFormat) {
+        let Line { client, method, path, version, status, bytes, .. } = *line;
         let result = match format {
             AccessFormat::Json => {
-                let line = json!({
-                    "time": format!("{time:.3}"),
-                    "id": self.id,
-                    "client": client,
-                    "method": method,
-                    "path": path,
-                    "status": status,
-                    "bytes": bytes,
-                    "ms": (self.took.as_secs_f64() * 1e6).round() / 1e3,
-                    "color": self.color,
-                    "release": self.release,
-                    "upstream": self.upstream,
-                    "route": self.route,
-                });
-                writeln!(out, "{line}")
+                let (second, text) = &mut self.second;
+                if *second != line.time.as_second() || text.is_empty() {
+                    *second = line.time.as_second();
+                    *text = line.time.strftime("%Y-%m-%dT%H:%M:%S.").to_string();
+                }
+                let mut time = [0; 24];
+                let ms = line.time.subsec_millisecond();
+                let written = write!(&mut time[..], "{text}{ms:03}Z");
+                let json = Json {
+                    time: str::from_utf8(&time).unwrap_or_default(),
+                    id: line.id,
+                    client,
+                    method,
+                    path,
+                    status,
+                    bytes,
+                    ms: (line.took.as_secs_f64() * 1e6).round() / 1e3,
+                    color: line.color,
+                    instead_of: line.instead_of,
+                    release: line.release,
+                    upstream: line.upstream,
+                    route: line.route,
+                };
+                written.and_then(|()| {
+                    serde_json::to_writer(&mut self.lines, &json)?;
+                    self.lines.write_all(b"\n")
+                })
             }
             AccessFormat::Common => {
-                let time = time.strftime("%d/%b/%Y:%H:%M:%S +0000");
+                let time = line.time.strftime("%d/%b/%Y:%H:%M:%S +0000");
                 // A path has no quotes or control characters: hyper lets none through but the quote.
                 let path = path.replace('"', "%22");
                 writeln!(
-                    out,
+                    self.lines,
                     "{client} - - [{time}] \"{method} {path} {version}\" {status} {bytes}"
                 )
             }
@@ -151,12 +251,15 @@ impl Line {
 }
 
 /// The files of the log: `access.log`, and closed ones by the time they were closed.
+#[derive(Debug)]
 struct Files {
     folder: PathBuf,
-    current: BufWriter<File>,
+    current: File,
     size: u64,
     began: Timestamp,
     most: u64,
+    /// How much was written last: about what the next will be.
+    usual: usize,
 }
 
 impl Files {
@@ -168,25 +271,26 @@ impl Files {
         Ok(Self {
             folder: folder.to_owned(),
             size: about.len(),
-            current: BufWriter::new(file),
+            current: file,
             began: began.unwrap_or_else(Timestamp::now),
             most,
+            usual: 0,
         })
     }
 
-    fn write(&mut self, line: &[u8], now: Timestamp) -> io::Result<()> {
+    /// Writes whole lines.
+    fn write(&mut self, lines: &[u8], now: Timestamp) -> io::Result<()> {
         if self.size > 0
-            && (self.size + line.len() as u64 > self.most || now.duration_since(self.began) > DAY)
+            && (self.size + lines.len() as u64 > self.most || now.duration_since(self.began) > DAY)
         {
             self.rotate(now)?;
         }
-        self.current.write_all(line)?;
-        self.size += line.len() as u64;
+        self.current.write_all(lines)?;
+        self.size += lines.len() as u64;
         Ok(())
     }
 
     fn rotate(&mut self, now: Timestamp) -> io::Result<()> {
-        self.current.flush()?;
         let mut name = now.strftime(STAMP).to_string();
         // Two in a millisecond happen to tests only, but nothing is to be lost.
         while self.folder.join(&name).exists() {
@@ -296,7 +400,6 @@ mod tests {
         files.began = start;
         let write = |files: &mut Files, text: &str, time: Timestamp| {
             files.write(format!("{text}\n").as_bytes(), time).unwrap();
-            files.current.flush().unwrap();
         };
         write(&mut files, "first", start);
         let (lines, mark) = read(folder.path(), 10, None).unwrap();
@@ -318,39 +421,58 @@ mod tests {
 
     #[test]
     fn a_writer_that_does_not_come_after_costs_lines_and_no_time() {
-        let (lines, _waiting) = sync_channel(1);
-        let log = AccessLog { lines, folder: PathBuf::new(), dropped: AtomicU64::default() };
-        for _ in 0..3 {
-            log.add(Box::new(line()));
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::open(folder.path().to_owned(), AccessFormat::Json, 300).unwrap();
+        for _ in 0..5 {
+            log.add(&line());
         }
-        assert_eq!(log.dropped.load(Relaxed), 2);
+        assert_eq!(log.dropped.load(Relaxed), 3);
+        log.write().unwrap();
+        log.add(&line());
+        assert_eq!(log.dropped.load(Relaxed), 3);
+        log.write().unwrap();
+        assert_eq!(read(folder.path(), 10, None).unwrap().0.len(), 3);
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = AccessLog::start(folder.path().to_owned(), AccessFormat::Common).unwrap();
+        let thread = Arc::downgrade(&log.0);
+        log.add(&line());
+        drop(log);
+        while thread.strong_count() > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(read(folder.path(), 10, None).unwrap().0.len(), 1);
     }
 
     #[test]
     fn both_formats() {
-        let mut text = String::new();
-        line().write(AccessFormat::Common, &mut text);
-        line().write(AccessFormat::Json, &mut text);
-        insta::assert_snapshot!(text, @r#"
+        let mut waiting = Waiting::default();
+        waiting.add(&line(), AccessFormat::Common);
+        waiting.add(&line(), AccessFormat::Json);
+        insta::assert_snapshot!(str::from_utf8(&waiting.lines).unwrap(), @r#"
         192.0.2.1 - - [21/Nov/2026:08:00:00 +0000] "GET /a%22b HTTP/1.1" 200 5
-        {"time":"2026-11-21T08:00:00.000Z","id":"1f2e","client":"192.0.2.1","method":"GET","path":"/a\"b","status":200,"bytes":5,"ms":12.346,"color":"blue","release":"r1","upstream":"10.0.0.2:80","route":3000}
+        {"time":"2026-11-21T08:00:00.000Z","id":"1f2e","client":"192.0.2.1","method":"GET","path":"/a\"b","status":200,"bytes":5,"ms":12.346,"color":"blue","instead_of":null,"release":"r1","upstream":"10.0.0.2:80","route":3000}
         "#);
     }
 
-    fn line() -> Line {
+    fn line() -> Line<'static> {
         Line {
             time: "2026-11-21T08:00:00Z".parse().unwrap(),
-            client: "192.0.2.1".to_owned(),
-            id: "1f2e".to_owned(),
-            method: "GET".to_owned(),
-            path: "/a\"b".to_owned(),
+            client: "192.0.2.1",
+            id: "1f2e",
+            method: "GET",
+            path: "/a\"b",
             version: "HTTP/1.1",
             route: 3000,
             status: 200,
             bytes: 5,
             took: Duration::from_micros(12_346),
             color: Some(Color::Blue),
-            release: "r1".to_owned(),
+            instead_of: None,
+            release: "r1",
             upstream: Some("10.0.0.2:80".parse().unwrap()),
         }
     }

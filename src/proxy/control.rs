@@ -17,9 +17,10 @@ use super::{
     store::{self, Store},
     target::Target,
     tls::Tls,
+    traffic::Sum,
 };
 use crate::model::{
-    Certificate, Color, Listener, Maintenance, Routing, Stack,
+    Canary, Certificate, Color, Listener, Maintenance, Routing, Stack,
     control::{AccessMark, Answer, Draining, Record, Request, Status},
 };
 
@@ -40,6 +41,8 @@ pub(super) struct Control {
 struct Kept {
     routing: Routing,
     drains: BTreeMap<Color, Drain>,
+    /// Whose requests are counted, and what had been counted before.
+    watched: Option<(Color, Sum)>,
 }
 
 impl Control {
@@ -55,7 +58,7 @@ impl Control {
         for stack in routing.stacks.values() {
             cover(tls.as_deref(), stack);
         }
-        let kept = Mutex::new(Kept { routing, drains: BTreeMap::new() });
+        let kept = Mutex::new(Kept { routing, drains: BTreeMap::new(), watched: None });
         let changing = tokio::sync::Mutex::default();
         Self { shared, store, listeners, runtime, tls, changing, kept }
     }
@@ -65,6 +68,19 @@ impl Control {
             Request::Status => Ok(self.status()),
             Request::Put { color, stack, drain_ms } => self.put(color, stack, drain_ms).await,
             Request::Switch { to, health } => self.switch(to, health).await,
+            Request::Weigh { to, weight, health } => self.weigh(to, weight, health).await,
+            Request::Watch { color } => {
+                let traffic = &self.shared.traffic;
+                traffic.watch(color.is_some());
+                self.kept().watched = color.map(|color| (color, traffic.sum(color)));
+                Ok(Answer::Done)
+            }
+            Request::Watched => match &self.kept().watched {
+                Some((color, before)) => {
+                    Ok(Answer::Watched(self.shared.traffic.sum(*color).since(before)))
+                }
+                None => Err("no color is watched".to_owned()),
+            },
             Request::Forget { color } => self.forget(color).await,
             Request::Tested { color, release, result } => {
                 self.tested(color, &release, result).await
@@ -122,6 +138,12 @@ impl Control {
         self.check(&mut stack)?;
         cover(self.tls.as_deref(), &stack);
         self.change(|routing| {
+            let before = routing.stacks.get(&color).map(|stack| &stack.release);
+            if let Some(weight) = routing.share(color)
+                && before != Some(&stack.release)
+            {
+                return Err(format!("{color} takes {weight} % of new clients"));
+            }
             routing.stacks.insert(color, stack.clone());
             routing.drain = Duration::from_millis(drain_ms);
             Ok(())
@@ -169,6 +191,9 @@ impl Control {
         self.change(|routing| {
             if routing.live == Some(color) {
                 return Err(format!("{color} is live"));
+            }
+            if let Some(weight) = routing.share(color) {
+                return Err(format!("{color} takes {weight} % of new clients"));
             }
             routing.stacks.remove(&color);
             Ok(())
@@ -237,26 +262,64 @@ impl Control {
         let mut routing = self.kept().routing.clone();
         let drain = routing.drain;
         let mut draining = Draining::default();
-        if from != Some(to) {
+        let canary = routing.canary.take();
+        if from != Some(to) || canary.is_some() {
             self.shared.snapshot.store(Arc::new(before.switched(Some(to))));
             // From here on every new request is on the new color.
             routing.live = Some(to);
-            routing.switched = Some(now());
+            if from != Some(to) {
+                routing.switched = Some(now());
+            }
             if let Err(error) = self.store.save(&routing) {
                 self.shared.snapshot.store(before);
                 return Err(error.to_string());
             }
-            self.shared.traffic.switches.fetch_add(1, Relaxed);
+            if from != Some(to) {
+                self.shared.traffic.switches.fetch_add(1, Relaxed);
+            }
             let mut kept = self.kept();
             kept.routing = routing;
             kept.drains.remove(&to);
-            if let Some(from) = from {
-                let drain = Drain::start(&self.runtime, self.load(from), drain);
-                draining = self.load(from).draining(drain.left_ms());
-                kept.drains.insert(from, drain);
+            let left = from.filter(|from| *from != to).or(canary.map(|canary| canary.to));
+            if let Some(left) = left.filter(|left| *left != to) {
+                let drain = Drain::start(&self.runtime, self.load(left), drain);
+                draining = self.load(left).draining(drain.left_ms());
+                kept.drains.insert(left, drain);
             }
         }
         Ok(Answer::Switched { from, to, draining })
+    }
+
+    async fn weigh(&self, to: Color, weight: u8, health: bool) -> Result<Answer, String> {
+        let _one = self.changing.lock().await;
+        let before = self.shared.snapshot.load_full();
+        if before.live.is_none_or(|live| live == to) {
+            let reason = if before.live.is_none() { "no color is live yet" } else { "it is live" };
+            return Err(format!("{to} cannot get a share: {reason}"));
+        }
+        let side = before.side(to).ok_or_else(|| format!("{to} has no release"))?;
+        if weight >= 100 {
+            return Err(format!("{weight} % is no share"));
+        }
+        if weight > 0
+            && health
+            && let Err((target, reason)) = self.healthy(side.targets().cloned().collect()).await
+        {
+            return Ok(Answer::NotHealthy { target, reason });
+        }
+        let mut routing = self.kept().routing.clone();
+        routing.canary = (weight > 0).then(|| Canary { to, weight, since: now() });
+        self.store.save(&routing).map_err(|error| error.to_string())?;
+        self.shared.snapshot.store(Arc::new(before.sharing(routing.canary.as_ref())));
+        let mut kept = self.kept();
+        if weight > 0 {
+            kept.drains.remove(&to);
+        } else if kept.routing.canary.is_some() {
+            let drain = Drain::start(&self.runtime, self.load(to), routing.drain);
+            kept.drains.insert(to, drain);
+        }
+        kept.routing = routing;
+        Ok(Answer::Done)
     }
 
     /// Whether each target accepts a connection now; else the first that does not, and why.

@@ -124,12 +124,22 @@ fn state(out: &mut String, shared: &Shared) -> std::fmt::Result {
         let live = u8::from(snapshot.live == Some(color));
         writeln!(out, "envctl_live{{color=\"{color}\"}} {live}")?;
     }
+    head(out, "envctl_share", "gauge", "The color's part of new clients, from 0 to 1.")?;
+    for color in Color::ALL {
+        let taken = snapshot.share.as_ref().map_or(0, |share| share.weight);
+        let weight = match &snapshot.share {
+            Some(share) if share.to == color => taken,
+            _ if snapshot.live == Some(color) => 100 - taken,
+            _ => 0,
+        };
+        writeln!(out, "envctl_share{{color=\"{color}\"}} {}", f64::from(weight) / 100.0)?;
+    }
     head(out, "envctl_switches_total", "counter", "Switches since the proxy began.")?;
     writeln!(out, "envctl_switches_total {}", shared.traffic.switches.load(Relaxed))?;
     if let Some(log) = &shared.traffic.log {
         let name = "envctl_access_lines_dropped_total";
         head(out, name, "counter", "Lines that the access log was too slow for.")?;
-        writeln!(out, "{name} {}", log.dropped.load(Relaxed))?;
+        writeln!(out, "{name} {}", log.dropped())?;
     }
     let mut targets: Vec<_> = snapshot.targets().collect();
     targets.sort_unstable_by_key(|target| target.name());

@@ -7,7 +7,9 @@
 
 mod accept;
 mod access;
+mod assets;
 mod ca;
+mod chooser;
 mod client;
 mod clock;
 mod control;
@@ -33,6 +35,7 @@ mod proxy_protocol;
 mod request;
 mod retire;
 mod server;
+mod share;
 mod snapshot;
 mod store;
 mod target;

@@ -18,7 +18,7 @@ pub struct Options {
     pub names: Vec<String>,
     /// Whether clients may be believed in `X-Forwarded-*`: only when another proxy stands in front.
     pub trust_forwarded: bool,
-    /// Threads that serve requests.
+    /// Threads that serve requests: usually as many as there are processors, up to four.
     pub workers: usize,
     pub limits: Limits,
     /// The port that answers `/metrics`.
@@ -26,6 +26,9 @@ pub struct Options {
     /// None: no access log.
     pub access_log: Option<AccessFormat>,
 }
+
+/// One thread serves tens of thousands of requests a second; more than a few only scatter the connections that are kept.
+const MOST_WORKERS: usize = 4;
 
 impl Options {
     /// Options with the usual threads and limits.
@@ -37,7 +40,7 @@ impl Options {
             bind,
             names: vec![],
             trust_forwarded: false,
-            workers: 2,
+            workers: std::thread::available_parallelism().map_or(2, |n| n.get().min(MOST_WORKERS)),
             limits: Limits::default(),
             metrics: None,
             access_log: None,

@@ -1,9 +1,10 @@
 //! One request: the way it takes, the exchange with the service, the answer.
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{convert::Infallible, sync::Arc, task::Poll, time::Duration};
 
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    request::Parts,
     uri::{PathAndQuery, Scheme},
 };
 use hyper::{
@@ -13,23 +14,29 @@ use hyper::{
 use tokio::time::timeout;
 
 use super::{
+    assets,
     client::{Active, Client},
     exchange::{Answer, Held, Transfer},
     headers,
     link::SendError,
     load::Kind,
     page::{self, Page},
-    snapshot::{NoWay, Way},
+    snapshot::{Choice, NoWay, Way},
+    target::Target,
     tunnel,
     upload::{Upload, UploadError},
 };
-use crate::model::Protocol;
+use crate::model::{Color, Protocol};
 
 /// Answers one request; whatever goes wrong is an answer too.
 pub(super) async fn handle(
     client: Arc<Client>,
-    mut request: Request<Incoming>,
-) -> Response<Answer> {
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    Ok(answer(client, request).await)
+}
+
+async fn answer(client: Arc<Client>, mut request: Request<Incoming>) -> Response<Answer> {
     let mut active = client.begin();
     active.follow(&request);
     let html = page::wants_html(request.headers());
@@ -48,7 +55,7 @@ pub(super) async fn handle(
         }
     }
     let (listener, headers) = (&client.place.listener, request.headers());
-    let way = match shared.way(listener, request.uri().path(), headers, Kind::Request) {
+    let mut way = match shared.way(listener, request.uri().path(), headers, Kind::Request) {
         Ok(way) => way,
         Err(why) => {
             let mut answer = Page::no_way(&why).answer(html, None, active);
@@ -66,6 +73,11 @@ pub(super) async fn handle(
         return too_long().answer(html, Some(color), active);
     }
     let limit = way.target.answer_time(&shared.limits);
+    let choice = way.choice.take();
+    if let Some(name) = choice.as_ref().and_then(|choice| choice.header.as_ref()) {
+        // The service answers a tester as it will answer everybody.
+        request.headers_mut().remove(name);
+    }
     let result = if client.is_http2() {
         // Its connection carries other requests too, so the time of an upload cannot be told from its bytes.
         let times = if request.body().is_end_stream() { 1 } else { 12 };
@@ -82,10 +94,28 @@ pub(super) async fn handle(
     };
     match result {
         Ok(mut response) => {
-            response.headers_mut().insert(page::COLOR, page::color_value(color));
+            if let Some(choice) = choice {
+                mark(response.headers_mut(), *choice);
+            }
             response
         }
         Err((page, active)) => page.answer(html, Some(color), active),
+    }
+}
+
+/// Tells the client, and caches, that the color was chosen. Not with a page of the proxy's own: who met a service that is
+/// not there may draw again.
+#[cold]
+fn mark(headers: &mut HeaderMap, choice: Choice) {
+    if let Some(vary) = choice.vary {
+        headers.append(header::VARY, vary);
+    }
+    if choice.asked {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    } else if let Some(cookie) = choice.cookie {
+        headers.append(header::SET_COOKIE, cookie);
+        // It is of this client: no cache may show it to others.
+        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     }
 }
 
@@ -241,7 +271,10 @@ async fn exchange(
     way: Way,
     mut active: Active,
 ) -> Result<Response<Answer>, Failed> {
-    let Way { target, open, strip, .. } = way;
+    let Way { mut color, mut target, mut open, strip, asked, .. } = way;
+    // Who asked for a color gets what that has.
+    let asset =
+        if target.spec.shared_assets && !asked { assets::copy(client, &request) } else { None };
     let (mut request, upgrade) = prepare(client, request, &target, strip);
     active.sends(request.headers());
     let place = &client.place;
@@ -254,7 +287,7 @@ async fn exchange(
     // What cannot be sent twice never goes over a connection that its other end may be closing right now.
     let mut reuse = upgrade.is_none() && is_repeatable(&request);
     let mut again = true;
-    let (lease, response) = loop {
+    let (mut lease, mut response) = loop {
         let mut lease = match target.lease(&place.shared, place.worker, reuse).await {
             Ok(lease) => lease,
             Err(why) => return Err((Page::unreachable(&target, &why), active)),
@@ -287,15 +320,23 @@ async fn exchange(
             _ => return Err((failure(&target.name(), error.as_ref()), active)),
         }
     };
+    if response.status() == StatusCode::NOT_FOUND
+        && let Some(asset) = asset
+        && let Some(other) = Box::pin(assets::ask_other(client, *asset, color, &mut active)).await
+    {
+        let way;
+        (way, lease, response) = other;
+        Way { color, target, open, .. } = way;
+    }
     let held = Held { idle: target.idle_time(), lease, open, active };
-    respond(client, response, upgrade, held).await
+    respond(client, response, upgrade, (color, held)).await
 }
 
 /// Makes a request fit for the service.
 fn prepare(
     client: &Arc<Client>,
     mut request: Request<Incoming>,
-    target: &super::target::Target,
+    target: &Target,
     strip: usize,
 ) -> (Request<Upload>, Option<OnUpgrade>) {
     let h2c = target.spec.protocol == Protocol::H2c;
@@ -307,27 +348,40 @@ fn prepare(
         }
         _ => None,
     };
-    let (mut parts, incoming) = request.into_parts();
+    let (parts, incoming) = request.into_parts();
     // Streams of gRPC may be silent for long.
     let body = Upload::new(incoming, (!h2c).then_some(client), target.spec.limits.body);
+    (fit(client, parts, body, upgrade.is_some(), target, strip), upgrade)
+}
+
+/// The head that the service gets. `upgrade`: its `Upgrade` is to be passed on.
+pub(super) fn fit(
+    client: &Client,
+    mut parts: Parts,
+    body: Upload,
+    upgrade: bool,
+    target: &Target,
+    strip: usize,
+) -> Request<Upload> {
+    let h2c = target.spec.protocol == Protocol::H2c;
     let has_body = !matches!(body, Upload::Nothing);
     parts.extensions.clear();
     parts.version = Version::HTTP_11;
-    headers::to_service(&mut parts.headers, client, target, upgrade.is_some(), has_body);
+    headers::to_service(&mut parts.headers, client, target, upgrade, has_body);
     headers::origin_form(&mut parts.uri, &mut parts.headers, strip);
     if h2c {
         headers::to_http2(&mut parts, target);
     } else if client.is_http2() && has_body && !parts.headers.contains_key(header::CONTENT_LENGTH) {
         parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    (Request::from_parts(parts, body), upgrade)
+    Request::from_parts(parts, body)
 }
 
 async fn respond(
     client: &Arc<Client>,
     response: Response<Incoming>,
     upgrade: Option<OnUpgrade>,
-    mut held: Held,
+    (color, mut held): (Color, Held),
 ) -> Result<Response<Answer>, Failed> {
     let (mut parts, incoming) = response.into_parts();
     parts.version = if client.is_http2() { Version::HTTP_2 } else { Version::HTTP_11 };
@@ -339,6 +393,7 @@ async fn respond(
             return Err((Page::new(StatusCode::BAD_GATEWAY, words), held.active));
         };
         headers::to_client(&mut parts.headers, true);
+        parts.headers.insert(page::COLOR, page::color_value(color));
         let Held { mut lease, mut open, active, .. } = held;
         let end = open.stays(Kind::WebSocket);
         lease.stays();
@@ -346,6 +401,7 @@ async fn respond(
         return Ok(Response::from_parts(parts, Answer::Page { text: None, _active: active }));
     }
     headers::to_client(&mut parts.headers, false);
+    parts.headers.insert(page::COLOR, page::color_value(color));
     if upgrade.is_some() {
         // Where this request ends was not followed.
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

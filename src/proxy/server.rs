@@ -99,7 +99,7 @@ pub(super) fn start(options: &Options, names: Names) -> Result<Running, ProxyErr
     let workers = options.workers.max(1);
     let log = match options.access_log {
         Some(format) => {
-            Some(AccessLog::start(options.state.join("access"), format).map_err(failed)?)
+            Some(Arc::new(AccessLog::start(options.state.join("access"), format).map_err(failed)?))
         }
         None => None,
     };
@@ -260,6 +260,9 @@ impl Running {
         self.end();
         for worker in self.workers.drain(..) {
             let _ = worker.join();
+        }
+        if let Some(log) = &self.shared.traffic.log {
+            log.flush();
         }
     }
 

@@ -6,19 +6,21 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    chooser::Chooser,
     clock::Clock,
     gate::Gate,
     hosts::Hosts,
     load::{Kind, Load, Open},
     options::Limits,
+    share::Share,
     target::{Names, Spec, Target},
     traffic::Traffic,
 };
-use crate::model::{Color, Listener, Routing, Stack};
+use crate::model::{Canary, Color, Listener, Routing, Stack};
 
 /// What all threads of the proxy share.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ pub(super) struct Shared {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Snapshot {
     pub live: Option<Color>,
+    pub share: Option<Arc<Share>>,
     sides: [Option<Arc<Side>>; 2],
 }
 
@@ -51,6 +54,7 @@ pub(super) struct Snapshot {
 #[derive(Debug)]
 pub(super) struct Side {
     pub release: String,
+    chooser: Option<Chooser>,
     tables: Vec<Table>,
     load: Arc<Load>,
 }
@@ -113,6 +117,23 @@ pub(super) struct Way {
     pub open: Open,
     /// Bytes of the path to take off.
     pub strip: usize,
+    /// Whether the client asked for the color by name.
+    pub asked: bool,
+    /// Where the color was not just the live one.
+    pub choice: Option<Box<Choice>>,
+}
+
+/// What to do about a request whose color was chosen.
+#[derive(Debug, Default)]
+pub(super) struct Choice {
+    /// What the client is to keep: it is new, and two colors get traffic.
+    pub cookie: Option<HeaderValue>,
+    /// What answers vary by.
+    pub vary: Option<HeaderValue>,
+    /// The header that names a color: no service sees it.
+    pub header: Option<HeaderName>,
+    /// The client asked for the color.
+    pub asked: bool,
 }
 
 impl Shared {
@@ -132,6 +153,18 @@ impl Shared {
                 return way;
             }
         }
+    }
+
+    /// The way to a color, where that has one for the same request.
+    pub fn way_to(
+        &self,
+        color: Color,
+        listener: &Listener,
+        path: &str,
+        headers: &HeaderMap,
+        kind: Kind,
+    ) -> Option<Way> {
+        self.snapshot.load().way_to(color, listener, path, headers, kind).ok()
     }
 
     /// A name for a request: 16 hex digits.
@@ -159,13 +192,23 @@ impl Snapshot {
         for (color, stack) in &routing.stacks {
             snapshot = snapshot.with(*color, Some(stack), loads, workers);
         }
-        snapshot
+        snapshot.sharing(routing.canary.as_ref())
     }
 
-    /// The same with another live color: the stacks, and their connections, are the very same.
+    /// The same with one live color alone: the stacks, and their connections, are the very same.
     #[must_use]
     pub fn switched(&self, live: Option<Color>) -> Self {
-        Self { live, sides: self.sides.clone() }
+        Self { live, share: None, sides: self.sides.clone() }
+    }
+
+    /// The same with another share for the idle color.
+    #[must_use]
+    pub fn sharing(&self, canary: Option<&Canary>) -> Self {
+        let share = canary.and_then(|canary| {
+            let side = self.side(canary.to)?;
+            Some(Arc::new(Share::new(canary, &side.release)))
+        });
+        Self { live: self.live, share, sides: self.sides.clone() }
     }
 
     /// The same with another stack under one color.
@@ -199,6 +242,61 @@ impl Snapshot {
         kind: Kind,
     ) -> Result<Way, NoWay> {
         let color = listener.color.or(self.live).ok_or(NoWay::NothingLive)?;
+        let chooser = self.side(color).and_then(|side| side.chooser.as_ref());
+        if listener.color.is_none() && (self.share.is_some() || chooser.is_some()) {
+            return self.chosen(color, chooser, listener, path, headers, kind);
+        }
+        self.way_to(color, listener, path, headers, kind)
+    }
+
+    /// The way where clients choose the color, or two get traffic.
+    #[cold]
+    fn chosen(
+        &self,
+        live: Color,
+        chooser: Option<&Chooser>,
+        listener: &Listener,
+        path: &str,
+        headers: &HeaderMap,
+        kind: Kind,
+    ) -> Result<Way, NoWay> {
+        let mut color = live;
+        let mut choice = Choice::default();
+        let asked = chooser.and_then(|chooser| {
+            choice.header.clone_from(&chooser.header);
+            choice.vary.clone_from(&chooser.vary);
+            chooser.asked(headers)
+        });
+        if let Some(asked) = asked {
+            (color, choice.asked) = (asked, true);
+        } else if let Some(share) = &self.share {
+            let (taken, new) = share.takes(headers);
+            if taken {
+                color = share.to;
+            }
+            // A connection is its own client.
+            if let (Some(number), Kind::Request) = (new, kind) {
+                choice.cookie = share.cookie(number, listener.tls);
+            }
+        }
+        let mut way = self.way_to(color, listener, path, headers, kind)?;
+        way.asked = choice.asked;
+        if choice.asked && color != live {
+            // Of a tester: it keeps the color from nothing, as a preview does not.
+            way.open = self.side(color).map_or(way.open, |side| side.load.open(kind, false));
+        }
+        way.choice = Some(Box::new(choice));
+        Ok(way)
+    }
+
+    fn way_to(
+        &self,
+        color: Color,
+        listener: &Listener,
+        path: &str,
+        headers: &HeaderMap,
+        kind: Kind,
+    ) -> Result<Way, NoWay> {
         let side = self.side(color).ok_or(NoWay::NoStack(color))?;
         let table =
             side.tables.iter().find(|table| table.listen == listener.route).ok_or_else(|| {
@@ -217,6 +315,8 @@ impl Snapshot {
             target: Arc::clone(&rule.target),
             open: side.load.open(kind, listener.color.is_none()),
             strip: if rule.strip { rule.prefix.trim_end_matches('/').len() } else { 0 },
+            asked: false,
+            choice: None,
         })
     }
 }
@@ -253,7 +353,9 @@ impl Side {
         for table in &mut tables {
             table.sites.sort_by_key(|site| site.hosts.breadth());
         }
-        Self { release: stack.release.clone(), tables, load: Arc::clone(load) }
+        let chooser = stack.routes.iter().find_map(|route| route.chooser.as_ref());
+        let (release, chooser) = (stack.release.clone(), chooser.map(Chooser::new));
+        Self { release, chooser, tables, load: Arc::clone(load) }
     }
 
     /// Every target; one that several rules name comes as often.

@@ -46,9 +46,16 @@ impl Store {
         }
         let routing: Routing = serde_path_to_error::deserialize(value)
             .map_err(|error| bad(format!("`{}`: {}", error.path(), error.inner())))?;
-        match routing.live {
-            Some(live) if !routing.stacks.contains_key(&live) => {
+        match (routing.live, &routing.canary) {
+            (Some(live), _) if !routing.stacks.contains_key(&live) => {
                 Err(bad(format!("{live} is live and has no stack")))
+            }
+            (live, Some(canary))
+                if live.is_none_or(|live| live == canary.to)
+                    || !routing.stacks.contains_key(&canary.to)
+                    || !(1..100).contains(&canary.weight) =>
+            {
+                Err(bad(format!("{} cannot get a share of {} %", canary.to, canary.weight)))
             }
             _ => Ok(routing),
         }
@@ -134,6 +141,10 @@ mod tests {
             ("{\"format\":9}", "format 9, known is 1"),
             ("{\"format\":1,\"live\":\"red\",\"stacks\":{},\"drain_ms\":1}", "`live`"),
             ("{\"format\":1,\"live\":\"blue\",\"stacks\":{},\"drain_ms\":1}", "blue is live"),
+            (
+                r#"{"format":1,"live":null,"stacks":{},"drain_ms":1,"canary":{"to":"green","weight":9,"since":""}}"#,
+                "green cannot get a share of 9 %",
+            ),
         ] {
             fs::write(folder.path().join("routing.json"), text).unwrap();
             let error = store.load().unwrap_err().to_string();

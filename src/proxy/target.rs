@@ -43,6 +43,7 @@ pub(super) struct Spec {
     pub proxy_protocol: bool,
     pub limits: RouteLimits,
     pub health: Option<Probe>,
+    pub shared_assets: bool,
 }
 
 impl Spec {
@@ -54,6 +55,7 @@ impl Spec {
             proxy_protocol: route.proxy_protocol,
             limits: route.limits,
             health: route.health.clone(),
+            shared_assets: route.shared_assets,
         }
     }
 }
@@ -108,8 +110,8 @@ struct Idle {
     since: u64,
 }
 
-/// Connections that are kept for each worker and replica.
-const KEPT: usize = 64;
+/// Connections that are kept for each worker and replica: more than come at once from a few clients with many streams.
+const KEPT: usize = 256;
 
 /// Why no address of a target could be reached.
 #[derive(Debug)]
@@ -351,6 +353,12 @@ impl Target {
                 None
             }
         }
+    }
+
+    /// Whether none of the addresses that are known gets requests.
+    pub fn is_down(&self) -> bool {
+        let known = self.known();
+        !known.replicas.is_empty() && known.replicas.iter().all(|replica| replica.is_out())
     }
 
     /// The addresses that are known now.

@@ -9,15 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use super::{
     access::{AccessLog, Line},
     client::Active,
     headers::REQUEST_ID,
+    snapshot::Side as Stack,
 };
-use crate::model::{Color, Listener};
+use crate::model::{Color, Figures, Listener};
 
 /// Upper bounds of the latency histogram, in milliseconds; what takes longer comes after the last.
 pub(super) const BOUNDS: [u32; 20] = [
@@ -35,6 +36,8 @@ const LEFT: u16 = 499;
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     counting: AtomicBool,
+    /// Whether there is more to count for than a watch.
+    always: AtomicBool,
     places: Mutex<Vec<(Listener, Arc<Counters>)>>,
     pub switches: AtomicU64,
     /// Where each request leaves a line.
@@ -71,17 +74,49 @@ pub(super) struct Seen {
     color: Option<Color>,
     answered: bool,
     /// Only where there is a log.
-    line: Option<Box<Line>>,
+    line: Option<Box<Noted>>,
+}
+
+/// What the access log has of a request besides.
+#[derive(Debug)]
+struct Noted {
+    time: jiff::Timestamp,
+    id: Option<HeaderValue>,
+    method: Method,
+    path: Option<PathAndQuery>,
+    status: u16,
+    bytes: u64,
+    stack: Option<Arc<Stack>>,
+    instead_of: Option<Color>,
+    upstream: Option<SocketAddr>,
 }
 
 impl Traffic {
     pub fn new(log: Option<Arc<AccessLog>>) -> Self {
-        Self { counting: log.is_some().into(), log, ..Self::default() }
+        let counting = log.is_some();
+        Self { counting: counting.into(), always: counting.into(), log, ..Self::default() }
     }
 
     /// Counts from now on, if it did not before.
     pub fn count(&self) {
+        self.always.store(true, Relaxed);
         self.counting.store(true, Relaxed);
+    }
+
+    /// Counts for a while, or no longer where nothing else needs it.
+    pub fn watch(&self, on: bool) {
+        self.counting.store(on || self.always.load(Relaxed), Relaxed);
+    }
+
+    /// What came of a color's requests on live routes.
+    pub fn sum(&self, color: Color) -> Sum {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = places.iter().filter(|(listener, _)| listener.color.is_none() && !listener.tcp);
+        let mut sum = Sum::default();
+        for (_, counters) in live {
+            sum.add(counters.side(Some(color)));
+        }
+        sum
     }
 
     /// The counters of a listener for a worker that begins.
@@ -143,6 +178,18 @@ impl Sum {
         }
         self.microseconds += side.microseconds.load(Relaxed);
     }
+
+    /// What came after another sum of the same.
+    pub fn since(&self, before: &Self) -> Figures {
+        let times = self.times.iter().zip(&before.times).map(|(now, then)| now - then);
+        let times: Vec<u64> = times.collect();
+        Figures {
+            requests: times.iter().sum(),
+            failed: self.codes[4] - before.codes[4],
+            bounds_ms: BOUNDS.to_vec(),
+            times,
+        }
+    }
 }
 
 impl Active {
@@ -150,27 +197,8 @@ impl Active {
     pub fn follow(&mut self, request: &Request<Incoming>) {
         let traffic = &self.client.place.shared.traffic;
         if traffic.counting.load(Relaxed) {
-            let line = traffic.log.as_ref().map(|_| Box::new(self.line(request)));
+            let line = traffic.log.as_ref().map(|_| Box::new(Noted::of(request)));
             self.seen = Some(Seen { began: Instant::now(), color: None, answered: false, line });
-        }
-    }
-
-    fn line(&self, request: &Request<Incoming>) -> Line {
-        let client = &self.client;
-        Line {
-            time: jiff::Timestamp::now(),
-            client: client.address.to_str().unwrap_or_default().to_owned(),
-            id: String::new(),
-            method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
-            version: if client.is_http2() { "HTTP/2.0" } else { "HTTP/1.1" },
-            route: client.place.listener.route,
-            status: LEFT,
-            bytes: 0,
-            took: Duration::ZERO,
-            color: None,
-            release: String::new(),
-            upstream: None,
         }
     }
 
@@ -179,19 +207,22 @@ impl Active {
         if let Some(seen) = &mut self.seen {
             seen.color = Some(color);
             if let Some(line) = &mut seen.line {
-                let snapshot = self.client.place.shared.snapshot.load();
-                line.color = Some(color);
-                line.release =
-                    snapshot.side(color).map(|side| side.release.clone()).unwrap_or_default();
+                line.stack = self.client.place.shared.snapshot.load().side(color).cloned();
             }
+        }
+    }
+
+    /// Says that it is the other color that answers.
+    pub fn instead_of(&mut self, color: Color) {
+        if let Some(line) = self.seen.as_mut().and_then(|seen| seen.line.as_mut()) {
+            line.instead_of = Some(color);
         }
     }
 
     /// Says what the service gets.
     pub fn sends(&mut self, headers: &HeaderMap) {
         if let Some(line) = self.seen.as_mut().and_then(|seen| seen.line.as_mut()) {
-            let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-            id.unwrap_or_default().clone_into(&mut line.id);
+            line.id = headers.get(REQUEST_ID).cloned();
         }
     }
 
@@ -228,9 +259,44 @@ impl Active {
         if !seen.answered {
             self.client.place.counters.note(seen.color, CODES.len() - 1, took);
         }
-        if let (Some(mut line), Some(log)) = (seen.line, &self.client.place.shared.traffic.log) {
-            line.took = took;
-            log.add(line);
+        let place = &self.client.place;
+        if let (Some(noted), Some(log)) = (seen.line, &place.shared.traffic.log) {
+            log.add(&Line {
+                time: noted.time,
+                client: text(&self.client.address),
+                id: noted.id.as_ref().map_or("", text),
+                method: noted.method.as_str(),
+                path: noted.path.as_ref().map_or("", PathAndQuery::path),
+                version: if self.client.is_http2() { "HTTP/2.0" } else { "HTTP/1.1" },
+                route: place.listener.route,
+                status: noted.status,
+                bytes: noted.bytes,
+                took,
+                color: seen.color,
+                instead_of: noted.instead_of,
+                release: noted.stack.as_ref().map_or("", |stack| &stack.release),
+                upstream: noted.upstream,
+            });
         }
     }
+}
+
+impl Noted {
+    fn of(request: &Request<Incoming>) -> Self {
+        Self {
+            time: jiff::Timestamp::now(),
+            id: None,
+            method: request.method().clone(),
+            path: request.uri().path_and_query().cloned(),
+            status: LEFT,
+            bytes: 0,
+            stack: None,
+            instead_of: None,
+            upstream: None,
+        }
+    }
+}
+
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
 }

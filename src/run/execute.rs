@@ -6,17 +6,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{Fuse, FusedFuture as _, LocalBoxFuture},
+    stream::FuturesUnordered,
+};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     Event, Evidence, Failure, Reporter, RunError, Secrets,
     certificates::certify,
     course::Course,
+    data::check_data,
     diagnosis::{End, last_words, not_started},
     evidence::Subject,
     failure::service_of,
     proxy::tell,
+    stream::{Heard, stream},
     wait::again,
 };
 use crate::{
@@ -24,6 +30,7 @@ use crate::{
     model::{
         ServiceSpec,
         control::{Answer, Request},
+        labels,
     },
     plan::{Action, Id, ImageJob, Plan, Step, Until},
 };
@@ -40,8 +47,10 @@ pub struct Executor<'a, 'known> {
     pub reporter: &'a dyn Reporter,
     /// What no evidence may show.
     pub secrets: &'a Secrets,
-    /// Done once the stack is up, before the proxy is told of it.
+    /// Done beside the starts, once everything is made, and before the proxy is told of the stack.
     pub before_known: Option<&'a dyn Fn() -> LocalBoxFuture<'known, ()>>,
+    /// What came of the streams of the plan.
+    pub heard: RefCell<BTreeMap<Id, Heard>>,
 }
 
 /// A step that came to its end.
@@ -60,17 +69,27 @@ impl Executor<'_, '_> {
         let mut course = Course::new(plan, self.reporter);
         let ready = RefCell::new(vec![]);
         let mut watch = Box::pin(again(WATCH, async || {
-            let known = ready.borrow().clone();
-            if known.is_empty() {
+            if ready.borrow().is_empty() {
                 return None;
             }
             // What cannot be seen now is seen later.
-            self.lost(plan, &known, &self.engine.observe().await.ok()?).await
+            let seen = self.engine.observe().await.ok()?;
+            let known = ready.borrow().clone();
+            self.lost(plan, &known, &seen).await
         }));
         let mut running: FuturesUnordered<LocalBoxFuture<'_, Ended>> = FuturesUnordered::new();
+        let mut first = self.before_known;
+        let mut beside = Fuse::terminated();
         let (failed, started, source) = loop {
-            let can_start =
-                |id: &Id| plan.step(*id).after.iter().all(|before| course.is_done(*before));
+            if let Some(begin) = first.take_if(|_| self.is_made(plan, &course)) {
+                beside = begin().fuse();
+            }
+            let free = first.is_none() && beside.is_terminated();
+            let can_start = |id: &Id| {
+                let step = plan.step(*id);
+                (free || !makes_known(&step.action))
+                    && step.after.iter().all(|before| course.is_done(*before))
+            };
             let (start, rest): (Vec<Id>, Vec<Id>) = waiting.into_iter().partition(can_start);
             waiting = rest;
             for id in start {
@@ -100,7 +119,8 @@ impl Executor<'_, '_> {
             tokio::select! {
                 biased;
                 Some((id, step)) = progress.recv() => tell(id, step),
-                next = running.next() => {
+                () = &mut beside => {}
+                next = running.next(), if !running.is_empty() || beside.is_terminated() => {
                     // What a step told at its very end comes before its end.
                     while let Ok((id, step)) = progress.try_recv() {
                         tell(id, step);
@@ -122,10 +142,24 @@ impl Executor<'_, '_> {
         self.reporter.on(Event::Failed(plan, failed, started.elapsed()));
         let took = course.end();
         drop(running);
+        if !beside.is_terminated() {
+            beside.await;
+        }
         let observed = self.engine.observe().await.ok();
         let proxy = Action::Start(self.proxy.to_owned());
         let started = |step: &Step| took.contains_key(&step.id) && step.action != proxy;
         Err(Failure::new(plan, failed, source, observed.as_ref(), &started, &secrets))
+    }
+
+    /// Whether everything that the stack is made of is there, and the proxy runs.
+    fn is_made(&self, plan: &Plan, course: &Course<'_>) -> bool {
+        plan.steps().iter().all(|step| match &step.action {
+            Action::GetImage(_) | Action::CreateVolume(_) | Action::Create(_) => {
+                course.is_done(step.id)
+            }
+            Action::Start(name) => name != self.proxy || course.is_done(step.id),
+            _ => true,
+        })
     }
 
     pub(super) async fn act(
@@ -137,6 +171,14 @@ impl Executor<'_, '_> {
         progress: &(dyn Fn(engine::Step) + Send + Sync),
     ) -> Result<(), RunError> {
         let engine = self.engine;
+        // What the plan itself stops is not lost.
+        if let Action::Stop(name) | Action::StopCleanly(name) | Action::Remove(name) =
+            &plan.step(id).action
+        {
+            ready.borrow_mut().retain(|id| {
+                !matches!(&plan.step(*id).action, Action::Await(wait) if wait.container == *name)
+            });
+        }
         match &plan.step(id).action {
             Action::GetImage(job) => {
                 let _turn = images.acquire().await.expect("the semaphore is never closed");
@@ -145,7 +187,12 @@ impl Executor<'_, '_> {
             Action::RemoveImage(reference) => engine.remove_image(reference).await?,
             Action::CreateNetwork(spec) => engine.create_network(spec).await?,
             Action::RemoveNetwork(name) => engine.remove_network(name).await?,
-            Action::CreateVolume(spec) => engine.create_volume(spec).await?,
+            Action::CreateVolume(spec) => match engine.create_volume(spec).await {
+                // One for the host: another project made it just now.
+                Err(EngineError::NameTaken { .. })
+                    if spec.labels.get(labels::LAYER).is_some_and(|layer| layer == "ca") => {}
+                made => made?,
+            },
             Action::RemoveVolume(name) => engine.remove_volume(name).await?,
             Action::Create(spec) => engine.create(spec).await.map_err(|source| {
                 RunError::Service { service: service_of(plan, &spec.name), done: "created", source }
@@ -153,18 +200,24 @@ impl Executor<'_, '_> {
             Action::Start(name) => self.start(plan, name).await?,
             Action::Connect(name, attachment) => engine.connect(name, attachment).await?,
             Action::Stop(name) => engine.stop(name, None).await?,
+            Action::StopCleanly(name) => self.stop_cleanly(plan, name).await?,
             Action::Remove(name) => engine.remove(name).await?,
             Action::RemoveDurable(name) => engine.remove_keeping_volumes(name).await?,
+            Action::CheckData(check) => check_data(engine, check).await?,
             Action::Await(wait) => self.wait(plan, wait).await?,
             Action::Follow(wait) => self.follow(plan, wait, progress).await?,
+            Action::Bake(color, bake) => {
+                super::bake::bake(engine, self.proxy, *color, bake, progress).await?;
+            }
+            Action::Pipe(pipe) => {
+                let heard = stream(engine, &plan.step(id).title, pipe, progress).await?;
+                self.heard.borrow_mut().insert(id, heard);
+            }
             Action::Certify(files) => certify(engine, self.proxy, files).await?,
             Action::Tell(request) => {
-                if let (Request::Put { .. }, Some(first)) = (&**request, self.before_known) {
-                    first().await;
-                }
                 // A stack is made known only while all of it is as ready as it was.
                 let known = ready.borrow().clone();
-                if matches!(**request, Request::Put { .. }) && !known.is_empty() {
+                if makes_known(&plan.step(id).action) && !known.is_empty() {
                     let seen = engine.observe().await?;
                     if let Some((_, error)) = self.lost(plan, &known, &seen).await {
                         return Err(error);
@@ -200,6 +253,20 @@ impl Executor<'_, '_> {
         Err(RunError::Service { service, done: "started", source })
     }
 
+    /// Stops a database whose data another server is to open. One that was killed, or failed, has not written out all
+    /// that it knew: its own server has to mend that.
+    async fn stop_cleanly(&self, plan: &Plan, name: &str) -> Result<(), RunError> {
+        self.engine.stop(name, None).await?;
+        let seen = self.engine.inspect(name).await?;
+        match seen.and_then(|seen| seen.exit_code) {
+            // What handles no SIGTERM or SIGINT ends by it.
+            None | Some(0 | 130 | 143) => Ok(()),
+            Some(code) => {
+                Err(RunError::NotStoppedCleanly { service: service_of(plan, name), code })
+            }
+        }
+    }
+
     async fn get_image(
         &self,
         job: &ImageJob,
@@ -227,6 +294,11 @@ impl Executor<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Whether it tells the proxy of a stack.
+fn makes_known(action: &Action) -> bool {
+    matches!(action, Action::Tell(request) if matches!(**request, Request::Put { .. }))
 }
 
 /// What a container is made from, where the plan makes it.

@@ -1,7 +1,11 @@
 //! How a plan ends that does not end well.
 
+use std::path::PathBuf;
+
 use super::{Evidence, ProxyError, Secrets};
 use crate::{
+    base::files::{self, FileError},
+    database::Unsuited,
     engine::EngineError,
     model::{Observed, State, control::Draining, labels},
     plan::{Action, Id, Plan, Step},
@@ -36,8 +40,26 @@ pub enum RunError {
         .0.requests, .0.websockets, .0.streams, .0.tcp
     )]
     StillOpen(Draining),
+    /// A command in a container ended badly.
+    #[error("{what}: exit code {code}{}", said.iter().flat_map(|line| ["\n    ", line]).collect::<String>())]
+    Command { what: String, code: i64, said: Vec<String> },
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What was read is not what was once written.
+    #[error("`{}` is damaged: {reason}", files::shown(path).display())]
+    Damaged { path: PathBuf, reason: String },
+    /// A server that must not open the data that is there.
+    #[error("`{service}` does not get `{image}`: {reason}")]
+    Unsuited { service: String, image: String, reason: Unsuited },
+    #[error(
+        "`{service}` did not stop cleanly (exit code {code}), so no other version gets its data"
+    )]
+    NotStoppedCleanly { service: String, code: i64 },
     #[error("{}", .0)]
     NotHealthy(Box<Evidence>),
+    /// What a color under watch exceeded.
+    #[error("{0}")]
+    Exceeded(String),
 }
 
 fn list(what: &str, names: &[String]) -> String {
@@ -66,6 +88,11 @@ impl Failure {
             RunError::NotHealthy(evidence) => evidence.redact(secrets),
             RunError::Engine(EngineError::Build { reason, lines, .. }) => {
                 for text in std::iter::once(reason).chain(lines) {
+                    *text = secrets.redact(text);
+                }
+            }
+            RunError::Command { said, .. } => {
+                for text in said {
                     *text = secrets.redact(text);
                 }
             }

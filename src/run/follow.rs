@@ -50,10 +50,20 @@ impl Executor<'_, '_> {
     /// Tells the lines of its log since its last start, until it ends; a log that cannot be read is not told.
     async fn tell_log(&self, name: &str, progress: Progress<'_>) {
         let seen = self.engine.inspect(name).await.ok().flatten();
-        let since = seen.and_then(|seen| seen.started).map(|started| started / 1000);
-        let options = LogOptions { follow: true, since, ..LogOptions::default() };
+        let started = seen.and_then(|seen| seen.started).unwrap_or_default();
+        // The engine knows whole seconds only.
+        let since = Some(started / 1000);
+        let options = LogOptions { follow: true, since, timestamps: true, ..LogOptions::default() };
         if let Ok(log) = self.engine.logs(name, &options).await {
-            lines(log, |line| progress(engine::Step::Line(line))).await;
+            let tell = |line: String| {
+                let stamped = line.split_once(' ').unwrap_or((&line, ""));
+                match stamped.0.parse::<jiff::Timestamp>() {
+                    Ok(time) if time.as_millisecond() < started => {}
+                    Ok(_) => progress(engine::Step::Line(stamped.1.to_owned())),
+                    Err(_) => progress(engine::Step::Line(line)),
+                }
+            };
+            lines(log, tell).await;
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Executes a plan: order, concurrency, cancellation, events. Takes no decisions. Imports what is below it.
 
+mod bake;
 mod certificates;
 mod course;
+mod data;
 mod diagnosis;
 mod event;
 mod evidence;
@@ -11,6 +13,7 @@ mod follow;
 mod proxy;
 mod ready;
 mod secrets;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod through;
@@ -24,4 +27,5 @@ pub use execute::Executor;
 pub use failure::{Failure, RunError};
 pub use proxy::{ProxyError, tell};
 pub use secrets::Secrets;
+pub use stream::Heard;
 pub use wait::{Poll, WaitError, poll};

@@ -113,8 +113,9 @@ impl Executor<'_, '_> {
         if !asked {
             let runs = looked.runs.filter(|(_, restarts)| *restarts == seen.restarts);
             let (since, _) = *looked.runs.insert(runs.unwrap_or((Instant::now(), seen.restarts)));
-            if seen.uptime.unwrap_or_default().max(since.elapsed()) < SETTLED {
-                return Ok(Poll::Pending("it has just started".to_owned()));
+            let rest = SETTLED.saturating_sub(seen.uptime.unwrap_or_default().max(since.elapsed()));
+            if !rest.is_zero() {
+                return Ok(Poll::After(rest, "it has just started".to_owned()));
             }
         }
         Ok(Poll::Ready(()))

@@ -1,4 +1,4 @@
-//! Waiting: every wait has a deadline, and asks again at intervals that grow from 100 ms to 1 s.
+//! Waiting: every wait has a deadline, and asks again at intervals that grow from 100 ms to 1 s, or when it is told to.
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ pub enum Poll<T> {
     Ready(T),
     /// Not yet, for this reason.
     Pending(String),
+    /// Not before so long has passed, for this reason.
+    After(Duration, String),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -35,18 +37,26 @@ pub async fn poll<T, E>(
     let mut pause = FIRST;
     let mut last = String::from("no answer");
     loop {
-        match tokio::time::timeout_at(deadline, look()).await {
+        let again = match tokio::time::timeout_at(deadline, look()).await {
             Ok(Ok(Poll::Ready(value))) => return Ok(value),
-            Ok(Ok(Poll::Pending(reason))) => last = reason,
+            Ok(Ok(Poll::Pending(reason))) => {
+                last = reason;
+                let again = pause;
+                pause = (pause * 3 / 2).min(LAST);
+                again
+            }
+            Ok(Ok(Poll::After(again, reason))) => {
+                last = reason;
+                again
+            }
             Ok(Err(error)) => return Err(WaitError::Failed(error)),
             Err(_) => return Err(WaitError::Deadline(last)),
-        }
-        if Instant::now() + pause >= deadline {
+        };
+        if Instant::now() + again >= deadline {
             return Err(WaitError::Deadline(last));
         }
         #[expect(clippy::disallowed_methods, reason = "this is where waiting is done")]
-        tokio::time::sleep(pause).await;
-        pause = (pause * 3 / 2).min(LAST);
+        tokio::time::sleep(again).await;
     }
 }
 
@@ -79,6 +89,17 @@ mod tests {
             poll::<(), ()>(Duration::from_secs(60), async || Ok(Poll::Pending("not yet".into())));
         assert!(matches!(never.await, Err(WaitError::Deadline(reason)) if reason == "not yet"));
         assert!(started.elapsed() <= Duration::from_secs(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_knows_when_to_look_again_is_taken_at_its_word() {
+        let (mut looks, rest, started) = (0, Duration::from_millis(237), Instant::now());
+        let ready = poll::<_, ()>(Duration::from_secs(60), async || {
+            looks += 1;
+            Ok(if looks == 3 { Poll::Ready(()) } else { Poll::After(rest, "soon".into()) })
+        });
+        ready.await.unwrap();
+        assert_eq!(started.elapsed(), 2 * rest);
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,9 +32,11 @@ fn paint(line: &str, step: &Step) -> String {
         | Action::RemoveVolume(_)
         | Action::Remove(_)
         | Action::RemoveDurable(_) => style::bad(&step.title),
-        Action::Stop(_) => style::careful(&step.title),
-        Action::Tell(_) | Action::Certify(_) => style::bold(&step.title),
-        Action::Await(_) | Action::Follow(_) => step.title.clone(),
+        Action::Stop(_) | Action::StopCleanly(_) => style::careful(&step.title),
+        Action::Pipe(_) | Action::Tell(_) | Action::Certify(_) => style::bold(&step.title),
+        Action::CheckData(_) | Action::Await(_) | Action::Follow(_) | Action::Bake(..) => {
+            step.title.clone()
+        }
     };
     let line = format!("{}{title}{gap}{}", style::dim(number), style::dim(&step.reason));
     line.trim_end().to_owned()

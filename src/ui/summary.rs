@@ -86,12 +86,15 @@ impl Summary {
                 }
                 Action::Start(name) if self.created.contains(name) => {}
                 Action::Start(_) => self.count("container", "started"),
-                Action::Stop(_) => self.count("container", "stopped"),
+                Action::Stop(_) | Action::StopCleanly(_) => self.count("container", "stopped"),
                 Action::Remove(_) | Action::RemoveDurable(_) => self.count("container", "removed"),
                 Action::Connect(..)
+                | Action::CheckData(_)
                 | Action::Await(_)
                 | Action::Follow(_)
+                | Action::Pipe(_)
                 | Action::Tell(_)
+                | Action::Bake(..)
                 | Action::Certify(_) => {}
             }
         }
@@ -196,6 +199,25 @@ mod tests {
                    https://localhost:3463
         ");
         insta::assert_snapshot!(serde_json::to_string(&summary).unwrap(), @r#"{"text":"green is deployed","changes":[{"what":"network","how":"created","count":1},{"what":"image","how":"built","count":1},{"what":"container","how":"created","count":1},{"what":"container","how":"removed","count":1}],"ms":2140,"slowest":{"title":"remove green/old","ms":600},"addresses":["http://localhost:3020","https://localhost:3463"]}"#);
+    }
+
+    #[test]
+    fn the_plans_of_one_command_count_together() {
+        let durable = testing::plan();
+        let took = |n: u64| (1..=6).map(move |step| (Id(step), Duration::from_millis(n))).collect();
+        let mut switch = Plan::default();
+        for name in ["shop-ci-green-api-1", "shop-ci-green-worker-1"] {
+            switch.push([], Action::Start(name.to_owned()), format!("start {name}"), "");
+        }
+        let summary = Summary::new("green is live").plan(&durable, &took(10)).plan(
+            &switch,
+            &[(Id(1), Duration::from_millis(10)), (Id(2), Duration::from_secs(1))].into(),
+        );
+        insta::assert_snapshot!(plain(&summary), @r"
+        ✓ green is live
+          1 network and 1 container created, 1 image built, 1 container removed, 1 container started
+          slowest: start shop-ci-green-worker-1 (1.0 s)
+        ");
     }
 
     #[test]

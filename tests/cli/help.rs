@@ -10,6 +10,7 @@ fn help_names_every_command_and_hides_the_proxys() {
     assert_eq!(code, Some(0));
     for command in [
         "up",
+        "build",
         "deploy",
         "test",
         "switch",
@@ -27,6 +28,8 @@ fn help_names_every_command_and_hides_the_proxys() {
         "init",
         "durable",
         "credentials",
+        "bench",
+        "ci",
         "doctor",
         "completions",
     ] {
@@ -64,6 +67,8 @@ fn every_command_has_help() {
         &["durable", "logs"],
         &["durable", "shell"],
         &["credentials"],
+        &["bench"],
+        &["bench", "switch"],
         &["doctor"],
         &["completions"],
         &["proxy"],

@@ -1,5 +1,6 @@
 //! The command line as a process: help, exit codes, what wrong input is answered with. No engine is asked.
 
+mod ci;
 mod config;
 mod errors;
 mod help;

@@ -104,7 +104,14 @@ fn durable_up_converges_from_every_state_and_keeps_the_data() {
         assert_eq!(remembered(&sandbox, "devlocal").len(), 2);
     }
     let _ = sandbox.envctl("durable down --confirm devlocal").run().code(2);
-    let _ = sandbox.ok("durable down --volumes --confirm devlocal").says("its data deleted");
+    let _ = engine::docker(&format!("stop {container}")).ok();
+    let stopped = sandbox.envctl("durable down --volumes --confirm devlocal").run().code(1);
+    let _ = stopped.says("without a last snapshot").says("--no-snapshot");
+    let _ = sandbox.ok("durable up");
+    let down = sandbox.ok("durable down --volumes --confirm devlocal").says("its data deleted");
+    let _ = down.says("a last snapshot is in `");
+    let list = sandbox.ok("durable snapshots --json").json();
+    assert_eq!(list["snapshots"][0]["why"], "before its data was deleted");
     assert_eq!(engine::named(Kind::Volume, &thing("durable")), [""; 0]);
     assert_eq!(fs::read_to_string(&credentials).unwrap(), passwords, "passwords outlive the data");
 }
@@ -133,7 +140,7 @@ fn two_environments_stand_side_by_side_and_know_nothing_of_each_other() {
         .env("ENVCTL_ENV", "ci")
         .run()
         .code(2);
-    let _ = sandbox.ok("durable down --volumes --confirm ci --env ci");
+    let _ = sandbox.ok("durable down --volumes --no-snapshot --confirm ci --env ci");
     assert_eq!(remembered(&sandbox, "devlocal"), ["dev@example.org"]);
     let _ = sandbox.envctl("durable status --env ci").run().ok().shows("absent");
 }

@@ -18,7 +18,10 @@ fn project() -> Sandbox {
         compose,
         task("beat", beat).replace("    profiles: [tasks]\n", "    stop_grace_period: 5s\n"),
         task("migrate", "echo migrating $$ENVCTL_COLOR; echo $$ENVCTL_COLOR >> /beats/migrated"),
-        task("notify", "echo $$ENVCTL_COLOR >> /beats/notified; test ! -e /beats/deaf"),
+        task(
+            "notify",
+            "echo told by $$ENVCTL_COLOR; echo $$ENVCTL_COLOR >> /beats/notified; test ! -e /beats/deaf",
+        ),
         task("ask", ask),
     ];
     sandbox.write("compose.yaml", &all.concat());
@@ -58,8 +61,9 @@ fn hooks_run_once_workers_take_turns_and_the_result_of_the_tests_is_a_junit_docu
     let _ =
         sandbox.ok("switch green").says("green is live").says("green/migrate | migrating green");
     let _ = sandbox.ok("rollback");
-    // A worker is started again only after the other has stopped.
-    let _ = sandbox.ok("switch green");
+    // A worker is started again only after the other has stopped, and a hook tells of this run alone.
+    let again = sandbox.ok("switch green");
+    assert_eq!(again.stderr.matches("green/notify | told by green").count(), 1, "{again}");
     let running = |color: &str| {
         let name = sandbox.thing(&format!("{color}-beat-1"));
         engine::ask(&["inspect", "--format", "{{.State.Running}}", &name])

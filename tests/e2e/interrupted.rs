@@ -69,8 +69,13 @@ fn two_at_once_the_second_waits_or_says_who_holds_the_lock() {
     assert!(refused.took < Duration::from_secs(20), "{refused}");
     let refused = sandbox.envctl("durable down --lock-wait 0s").run();
     assert!(refused.code == Some(7), "{refused}");
-    // Commands that read wait for nobody, and say what is under way.
+    // Commands that read wait for nobody, and say what is under way; ended by Ctrl-C they have nothing to say of it.
     let _ = sandbox.ok("status").shows("under way: `deploy green` of tester@");
+    let watch = sandbox.envctl("status --watch").start();
+    wait::until_true(SOON, "the status is shown", || watch.shown().contains("under way"));
+    watch.signal("INT");
+    let watch = watch.end(SOON).code(130);
+    assert_eq!(watch.stderr, "", "{watch}");
 
     let mut second = sandbox.envctl("deploy green").start();
     second.wait_for("waiting for the lock: `deploy green` of tester@", SOON);

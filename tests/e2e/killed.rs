@@ -104,7 +104,7 @@ fn prepare(sandbox: &Sandbox, before: Before, rows: &mut Vec<u64>) {
     let networks = sandbox.things(Kind::Network).join(" ");
     let _ = engine::docker(&format!("network rm {networks}")).ok();
     if before == Before::Nothing {
-        let _ = sandbox.ok("durable down --volumes --confirm devlocal");
+        let _ = sandbox.ok("durable down --volumes --no-snapshot --confirm devlocal");
         rows.clear();
     }
 }

@@ -190,6 +190,6 @@ fn networks_and_volumes_of_the_same_name_that_are_not_ours_are_refused_and_left_
     let volume = sandbox.thing("durable-mariadb-data");
     let _ = engine::docker(&format!("volume create {} {volume}", sandbox.mark())).ok();
     let _ = sandbox.envctl("up").run().code(1).says(&volume).says("not envctl's own");
-    let _ = sandbox.envctl("durable down --volumes --confirm devlocal").run();
+    let _ = sandbox.envctl("durable down --volumes --no-snapshot --confirm devlocal").run();
     assert_eq!(engine::named(Kind::Volume, &volume), [volume.as_str()]);
 }

@@ -1,11 +1,11 @@
-//! The engine is killed and started again in the middle of a deployment. It is an engine of the test's own, in a network
+//! The engine is killed and started again in the middle of a deployment, and restarted under a live color. It is an engine of the test's own, in a network
 //! namespace of its own, so that nothing else on the machine notices. That takes root.
 
 use std::{
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::support::{
@@ -21,10 +21,12 @@ struct OwnEngine {
     /// Holds the network namespace while no engine runs.
     namespace: Child,
     daemon: Option<Child>,
+    /// Whether containers go on while the daemon is away.
+    live_restore: bool,
 }
 
 impl OwnEngine {
-    fn start() -> Self {
+    fn start(live_restore: bool) -> Self {
         let id = program::run(Command::new("id").arg("--user")).ok().stdout;
         assert_eq!(id.trim(), "0", "an engine of its own takes root");
         let namespace = Command::new("unshare")
@@ -39,7 +41,7 @@ impl OwnEngine {
         wait::until_true(SOON, "the network namespace is there", || {
             std::fs::read_link(&other).is_ok_and(|other| other != own)
         });
-        let mut engine = Self { folder, namespace, daemon: None };
+        let mut engine = Self { folder, namespace, daemon: None, live_restore };
         engine.run();
         engine
     }
@@ -48,7 +50,7 @@ impl OwnEngine {
         format!("unix://{}", self.folder.path().join("docker.sock").display())
     }
 
-    /// Starts the daemon, whose running containers go on while it is away, and waits until it answers.
+    /// Starts the daemon and waits until it answers.
     fn run(&mut self) {
         let driver = program::run(Command::new("docker").args(["info", "--format", "{{.Driver}}"]));
         let path = |name: &str| self.folder.path().join(name);
@@ -59,7 +61,8 @@ impl OwnEngine {
         let log = std::fs::File::options().create(true).append(true).open(path("log")).unwrap();
         let daemon = Command::new("nsenter")
             .args(["--target", &self.namespace.id().to_string(), "--net", "dockerd"])
-            .args(["--live-restore", "--bridge=none", "--iptables=false", "--ip-masq=false"])
+            .args(self.live_restore.then_some("--live-restore"))
+            .args(["--bridge=none", "--iptables=false", "--ip-masq=false"])
             .args(["--storage-driver", driver.ok().stdout.trim()])
             .arg("--config-file")
             .arg(path("daemon.json"))
@@ -86,6 +89,31 @@ impl OwnEngine {
         let mut daemon = self.daemon.take().unwrap();
         daemon.kill().unwrap();
         let _ = daemon.wait().unwrap();
+    }
+
+    /// As a service manager stops it.
+    fn stop(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        let stopped = Command::new("kill").arg(daemon.id().to_string()).status().unwrap();
+        assert!(stopped.success());
+        let _ = daemon.wait().unwrap();
+    }
+
+    /// The base image comes from the machine's own engine.
+    fn with_base_image(self) -> Self {
+        let copy = format!("docker save debian:trixie-slim | docker --host {} load", self.host());
+        let _ = program::run(Command::new("sh").args(["-c", &copy])).ok();
+        self
+    }
+
+    /// What a port of its network answers to a GET; empty where nothing does.
+    fn get(&self, port: u16) -> String {
+        let ask = format!(
+            r"exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' >&3 && cat <&3"
+        );
+        let mut inside = Command::new("nsenter");
+        inside.args(["--target", &self.namespace.id().to_string(), "--net"]);
+        program::run(inside.args(["timeout", "5", "bash", "-c", &ask])).stdout
     }
 
     fn docker(&self, words: &[&str]) -> Outcome {
@@ -119,12 +147,44 @@ impl Drop for OwnEngine {
 }
 
 #[test]
+fn an_engine_that_is_restarted_brings_the_proxy_back_with_the_same_live_color() {
+    let sandbox = Sandbox::small();
+    sandbox.edit("compose.yaml", "    ports:", "    restart: unless-stopped\n    ports:");
+    let mut engine = OwnEngine::start(false).with_base_image();
+    let host = engine.host();
+    let envctl = |words: &str| sandbox.envctl(words).env("DOCKER_HOST", &host);
+    let _ = envctl("up").run().ok().says("blue is live");
+    let _ = envctl("deploy green").run().ok();
+    let _ = envctl("switch green").run().ok().says("green is live");
+    let port = sandbox.ports.get(0);
+    let before = engine.get(port);
+    assert!(before.contains("x-color: green"), "{before}");
+
+    let began = Instant::now();
+    engine.stop();
+    assert_eq!(engine.get(port), "", "its containers ended with it");
+    let stopped = began.elapsed();
+    engine.run();
+    let answered = began.elapsed();
+    let after = wait::until(SOON, "an answer of the proxy", || {
+        Some(engine.get(port)).filter(|answer| answer.starts_with("HTTP/1.1 200"))
+    });
+    println!(
+        "the engine stopped in {} ms and answered again at {} ms, the proxy at {} ms",
+        stopped.as_millis(),
+        answered.as_millis(),
+        began.elapsed().as_millis()
+    );
+    assert!(after.contains("x-color: green"), "{after}");
+    assert_eq!(envctl("status --json").run().ok().json()["live"], "green");
+    let _ = envctl("switch blue").run().ok().says("blue is live");
+}
+
+#[test]
 fn a_deployment_whose_engine_is_killed_says_so_and_the_next_one_converges() {
     let sandbox = Sandbox::small();
-    let mut engine = OwnEngine::start();
+    let mut engine = OwnEngine::start(true).with_base_image();
     let host = engine.host();
-    let copy = format!("docker save debian:trixie-slim | docker --host {host} load");
-    let _ = program::run(Command::new("sh").args(["-c", &copy])).ok();
     let envctl = |words: &str| sandbox.envctl(words).env("DOCKER_HOST", &host);
     let _ = envctl("up").run().ok().says("blue is live");
     let blue = engine.started(&sandbox.thing("blue-web-1"));

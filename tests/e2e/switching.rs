@@ -21,7 +21,7 @@ use crate::support::{
 
 const SWITCHES: usize = 200;
 /// Every so many-th switch is `envctl switch` as people run it; the others go the same way without a new process.
-const WHOLE: usize = 5;
+const WHOLE: usize = 4;
 const PAUSE: Duration = Duration::from_millis(120);
 const DRAIN: Duration = Duration::from_secs(10);
 /// What a busy test machine must do at least; the figure itself is printed.

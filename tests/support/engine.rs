@@ -24,6 +24,12 @@ pub fn ready() {
     }
 }
 
+/// The base image of every Dockerfile here.
+pub fn base() -> String {
+    let named = std::env::var_os("BASE_IMAGE").and_then(|name| name.into_string().ok());
+    named.unwrap_or_else(|| "debian:trixie-slim".to_owned())
+}
+
 /// Runs `docker` with words that have no spaces in them.
 pub fn docker(words: &str) -> Outcome {
     program::run(Command::new("docker").args(words.split_whitespace()))

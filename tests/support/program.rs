@@ -97,6 +97,11 @@ impl Running {
         self.stderr.text()
     }
 
+    /// What it has written to stdout so far.
+    pub fn shown(&self) -> String {
+        self.stdout.text()
+    }
+
     pub fn is_over(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

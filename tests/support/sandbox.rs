@@ -15,6 +15,8 @@ use super::{
 
 /// Set to keep everything of failed tests for a look.
 const KEEP: &str = "ENVCTL_TEST_KEEP";
+/// Names the release build, for the tests that want one.
+const RELEASED: &str = "ENVCTL_TEST_RELEASED";
 
 /// What a project's things on the engine are found by.
 pub const PROJECT: &str = "dev.envctl.project";
@@ -26,6 +28,7 @@ pub const TEST: &str = "dev.envctl-test.sandbox";
 pub struct Sandbox {
     pub name: String,
     pub ports: Ports,
+    program: PathBuf,
     folder: tempfile::TempDir,
 }
 
@@ -46,6 +49,7 @@ impl Sandbox {
         let sandbox = Self {
             name: format!("t{}", hex::encode(bytes)),
             ports: Ports::reserve(),
+            program: env!("CARGO_BIN_EXE_envctl").into(),
             folder: tempfile::Builder::new().prefix("envctl-test-").tempdir().unwrap(),
         };
         for folder in ["project", "home", "docker"] {
@@ -91,6 +95,14 @@ impl Sandbox {
         sandbox
     }
 
+    /// Has `envctl` be the release build, where there is one.
+    pub fn released(mut self) -> Self {
+        if let Some(program) = std::env::var_os(RELEASED) {
+            self.program = program.into();
+        }
+        self
+    }
+
     /// A path in the project's folder.
     pub fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join("project").join(path)
@@ -127,7 +139,7 @@ impl Sandbox {
 
     /// `envctl` with words that have no spaces in them.
     pub fn envctl(&self, words: &str) -> Envctl {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_envctl"));
+        let mut command = Command::new(&self.program);
         command.args(words.split_whitespace()).current_dir(self.path(""));
         self.surround(&mut command);
         Envctl { command, limit: program::LIMIT }

@@ -39,6 +39,8 @@ sub answer {
     return ('200 OK', $mark) if $path eq '/mark';
     if ($path =~ m{^/slow\?ms=(\d+)$}) { select undef, undef, undef, $1 / 1000 }
     return ('200 OK', $ENV{$1} // '') if $path =~ m{^/env/(\w+)$};
+    # What only one color has: /only/COLOR/…
+    return ($1 eq $color ? '200 OK' : '404 Not Found', "$1\n") if $path =~ m{^/only/(\w+)/};
     # The first bytes that a TCP service says: /greeting/HOST/PORT.
     if ($path =~ m{^/greeting/([\w.-]+)/(\d+)$}) {
         my $other = IO::Socket::INET->new(PeerAddr => $1, PeerPort => $2, Timeout => 5) or return ("502 Bad Gateway", "$1:$2: $@");

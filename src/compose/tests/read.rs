@@ -89,7 +89,7 @@ fn an_undefined_variable_is_told_of() {
 fn environment_files_use_the_environment() {
     let folder = Folder::new(&[(".env", "A=1\nexport B=\"$A-${C}\"\nINHERITED\n#x\nC=own\n")]);
     let environment = variables(&[("C", "outer"), ("INHERITED", "yes")]);
-    let found = dotenv(&folder.path().join(".env"), &environment).unwrap();
+    let found = dotenv(&folder.path().join(".env"), &environment, &mut vec![]).unwrap();
     let expected = [("A", "1"), ("B", "1-outer"), ("INHERITED", "yes"), ("C", "own")];
     assert_eq!(found, variables(&expected));
 }

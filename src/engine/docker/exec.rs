@@ -2,14 +2,23 @@
 
 use std::time::Duration;
 
-use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use futures_util::TryStreamExt as _;
+use bollard::{
+    container::LogOutput,
+    exec::{CreateExecOptions, StartExecOptions, StartExecResults},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{Docker, call::Path, fault::Asked};
-use crate::engine::{EngineError, Output, Result};
+use super::{
+    Docker,
+    call::{Path, QUICK},
+    fault::{self, Asked},
+};
+use crate::engine::{EngineError, LogChunk, Output, Pipe, Result};
 
 /// Output that is kept; the start of a longer one is dropped.
 const KEPT: usize = 256 * 1024;
+/// What is read of a stream at once.
+const CHUNK: usize = 64 * 1024;
 
 pub(super) async fn exec(
     docker: &Docker,
@@ -47,6 +56,43 @@ async fn run(docker: &Docker, name: &str, command: &[String]) -> Result<Output> 
     }
     let text = String::from_utf8_lossy(&text).into_owned();
     Ok(Output { code: code(docker, &id, asked).await?, text })
+}
+
+pub(super) async fn pipe<'a>(
+    docker: &'a Docker,
+    name: &str,
+    command: &[String],
+) -> Result<Pipe<'a>> {
+    fn asked(name: &str) -> Asked<'_> {
+        Asked::Container { name, verb: "run a command in" }
+    }
+    let options = CreateExecOptions {
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(command.to_vec()),
+        ..CreateExecOptions::default()
+    };
+    let made = docker.api.create_exec(name, options).await;
+    let id = made.map_err(|e| docker.explain(&e, asked(name)))?.id;
+    let options = StartExecOptions { output_capacity: Some(CHUNK), ..StartExecOptions::default() };
+    let started = docker.patient.start_exec(&id, Some(options)).await;
+    let StartExecResults::Attached { output, input } =
+        started.map_err(|e| docker.explain(&e, asked(name)))?
+    else {
+        unreachable!("it was not asked to be detached");
+    };
+    let (owner, address) = (name.to_owned(), docker.address.clone());
+    let output = output.map(move |part| match part {
+        Ok(part) => Ok(LogChunk {
+            stderr: matches!(part, LogOutput::StdErr { .. }),
+            bytes: part.into_bytes(),
+        }),
+        Err(e) => Err(fault::explain(&e, asked(&owner), &address, QUICK)),
+    });
+    let owner = name.to_owned();
+    let end = Box::pin(async move { code(docker, &id, asked(&owner)).await });
+    Ok(Pipe { input, output: Box::pin(output), end })
 }
 
 #[derive(serde::Deserialize)]

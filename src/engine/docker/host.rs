@@ -213,8 +213,11 @@ fn mounts(spec: &ServiceSpec, version: Version, config: &mut HostConfig) -> Resu
             }
             Mount::Bind { source, target, read_only, propagation, create, selinux, recursive } => {
                 let source = text(source)?;
+                // What is here has to be there: an engine that sees other files (Docker-in-Docker, another machine) would
+                // mount an empty folder in its place.
+                let create = *create && !Path::new(source).exists();
                 // Only the short syntax makes a missing source (before API 1.42) and relabels.
-                let short = selinux.is_some() || (*create && version < Version::CREATE_MOUNTPOINT);
+                let short = selinux.is_some() || (create && version < Version::CREATE_MOUNTPOINT);
                 let recursion = recursion(recursive.as_deref(), target, version, short)?;
                 if short {
                     if source.contains(':') || target.contains(':') {

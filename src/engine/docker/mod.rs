@@ -39,7 +39,7 @@ pub use address::Address;
 pub use call::Docker;
 pub use spent::spent;
 
-use super::{Engine, Info, LogOptions, LogStream, Output, Progress, Result};
+use super::{Engine, Info, LogOptions, LogStream, Output, Pipe, Progress, Result};
 use crate::model::{
     Attachment, BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec, Usage,
     VolumeSpec,
@@ -138,6 +138,10 @@ impl Engine for Docker {
 
     async fn exec(&self, name: &str, command: &[String], limit: Duration) -> Result<Output> {
         exec::exec(self, name, command, limit).await
+    }
+
+    async fn pipe(&self, name: &str, command: &[String]) -> Result<Pipe<'_>> {
+        exec::pipe(self, name, command).await
     }
 
     async fn logs(&self, name: &str, options: &LogOptions) -> Result<LogStream> {

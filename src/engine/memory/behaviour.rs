@@ -10,6 +10,8 @@ pub struct Behaviour {
     /// Probes that fail before the first that succeeds; `None` is never.
     pub(super) healthy_after: Probes,
     pub(super) out_of_memory: bool,
+    /// Its exit code when it is stopped.
+    pub(super) stops_with: i64,
     /// What it writes to its log, and what a failing probe says.
     pub(super) says: String,
     pub(super) probe_says: String,
@@ -59,6 +61,11 @@ impl Behaviour {
 
     pub fn never_healthy() -> Self {
         Self { healthy_after: Probes::Never, ..Self::default() }
+    }
+
+    /// It does not stop in time, and is killed.
+    pub fn killed_when_stopped() -> Self {
+        Self { stops_with: 137, ..Self::default() }
     }
 
     /// What stands in its log.

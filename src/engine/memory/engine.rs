@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Engine, EngineError, Info, LogChunk, LogOptions, LogStream, Output, Progress, Result, Step,
+        Engine, EngineError, Info, LogChunk, LogOptions, LogStream, Output, Pipe, Progress, Result,
+        Step,
     },
     model::{
         Attachment, BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec,
@@ -229,16 +230,32 @@ impl Engine for Memory {
         .await
     }
 
+    /// What is written to it is dropped.
+    async fn pipe(&self, name: &str, command: &[String]) -> Result<Pipe<'_>> {
+        let said = self.exec(name, command, Duration::MAX).await?;
+        let chunk = LogChunk { stderr: said.code != 0, bytes: said.text.into() };
+        Ok(Pipe {
+            input: Box::pin(tokio::io::sink()),
+            output: Box::pin(futures_util::stream::iter([Ok(chunk)])),
+            end: Box::pin(async move { Ok(said.code) }),
+        })
+    }
+
     /// With `follow`, the log of a running container does not end.
     async fn logs(&self, name: &str, options: &LogOptions) -> Result<LogStream> {
         let tail = options.tail.and_then(|lines| usize::try_from(lines).ok()).unwrap_or(usize::MAX);
-        let (text, open) = self
+        let (mut lines, open) = self
             .call(format!("logs {name}"), |world| {
-                let text = world.log(name)?;
-                Ok((text, options.follow && world.container(name)?.is_running()))
+                let lines = world.log(name)?;
+                Ok((lines, options.follow && world.container(name)?.is_running()))
             })
             .await?;
-        let lines: Vec<_> = text.lines().map(|line| format!("{line}\n")).collect();
+        lines.retain(|(time, _)| options.since.is_none_or(|since| time / 1000 >= since));
+        let stamped = |(time, line): (i64, String)| match jiff::Timestamp::from_millisecond(time) {
+            Ok(time) if options.timestamps => format!("{time} {line}"),
+            _ => line,
+        };
+        let lines: Vec<String> = lines.into_iter().map(stamped).collect();
         let chunks = lines[lines.len().saturating_sub(tail)..]
             .iter()
             .map(|line| Ok(LogChunk { stderr: false, bytes: Bytes::from(line.clone()) }))

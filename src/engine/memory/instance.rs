@@ -22,8 +22,8 @@ pub struct Instance {
     pub oom_killed: bool,
     pub probes: u32,
     pub started: Option<Instant>,
-    /// The same by the engine's clock.
-    pub clock: Option<i64>,
+    /// Each start by the engine's clock.
+    pub starts: Vec<i64>,
     pub ends: Option<(Instant, i64)>,
     pub ports: Vec<Publish>,
     pub files: BTreeMap<String, Vec<u8>>,
@@ -125,7 +125,7 @@ impl Instance {
             healthcheck,
             addresses: if self.is_running() { addresses.collect() } else { BTreeMap::new() },
             environment: self.spec.environment.iter().map(|(k, v)| format!("{k}={v}")).collect(),
-            started: self.clock,
+            started: self.starts.last().copied(),
             uptime: self.started.filter(|_| self.is_running()).map(|start| start.elapsed()),
             ports: self.ports.clone(),
         }

@@ -154,7 +154,7 @@ impl World {
         let now = Instant::now();
         container.ports = ports;
         container.started = Some(now);
-        container.clock = Some(clock);
+        container.starts.push(clock);
         container.probes = 0;
         container.exit_code = None;
         container.ends = behaviour.ends.map(|(time, code)| (now + time, code));
@@ -240,11 +240,15 @@ impl World {
     }
 
     pub fn stop(&mut self, name: &str) {
+        let Some(spec) = self.containers.get(name).map(|container| container.spec.clone()) else {
+            return;
+        };
+        let code = self.behaviour(&spec).stops_with;
         if let Some(container) = self.containers.get_mut(name)
             && container.is_running()
         {
-            container.state = State::Exited { code: 0 };
-            container.exit_code = Some(0);
+            container.state = State::Exited { code };
+            container.exit_code = Some(code);
             container.ports.clear();
             container.ends = None;
         }
@@ -311,9 +315,15 @@ impl World {
         Ok(Output { code: 1, text: behaviour.probe_says })
     }
 
-    pub fn log(&mut self, name: &str) -> Result<String> {
-        let spec = self.container(name)?.spec.clone();
-        Ok(self.behaviour(&spec).says)
+    /// What each run said, with the time of its start.
+    pub fn log(&mut self, name: &str) -> Result<Vec<(i64, String)>> {
+        let container = self.container(name)?;
+        let (spec, starts) = (container.spec.clone(), container.starts.clone());
+        let says = self.behaviour(&spec).says;
+        let lines = says.lines().map(|line| format!("{line}\n"));
+        let lines: Vec<String> = lines.collect();
+        let run = |time: i64| lines.iter().map(move |line| (time, line.clone()));
+        Ok(starts.into_iter().flat_map(run).collect())
     }
 
     pub fn observed(&mut self) -> Observed {

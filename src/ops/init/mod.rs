@@ -44,7 +44,7 @@ pub fn draft(folder: &Path, named: &[PathBuf], shell: &Shell) -> Result<Draft, O
         return Err(OpsError::ProjectExists { path });
     }
     let mut variables = match folder.join(".env") {
-        env if env.is_file() => compose::dotenv(&env, &IndexMap::new())?,
+        env if env.is_file() => compose::dotenv(&env, &IndexMap::new(), &mut vec![])?,
         _ => IndexMap::new(),
     };
     variables.extend(shell.0.clone());
@@ -244,6 +244,7 @@ fn refused(
         environment: EnvironmentFile::default(),
         variables,
         credentials: IndexMap::new(),
+        warnings: vec![],
         resolve_paths: true,
     };
     let (builds, wait) = (BTreeMap::new(), Duration::ZERO);

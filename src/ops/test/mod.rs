@@ -11,8 +11,10 @@ mod tls;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+pub(super) use tls::AnyCertificate;
 
 use super::{
     OpsError, Session,
@@ -24,7 +26,7 @@ use crate::{
     base::clock,
     compose::Problems,
     config::{Ask, Check, PreviewCheck},
-    model::{Color, control::Request},
+    model::{Color, Stack, control::Request},
     plan::{Conflict, desired},
     run::{self, Event},
 };
@@ -35,11 +37,30 @@ const REQUEST: Duration = Duration::from_secs(10);
 /// The authority of TLS routes, in the proxy's container.
 const AUTHORITY: &str = "/ca/ca.crt";
 
+/// Which of the project's checks; without any, all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Only {
+    /// Those that ask the preview.
+    pub requests: bool,
+    /// Those that run these services.
+    pub services: Vec<String>,
+}
+
+impl Only {
+    fn has(&self, service: Option<&str>) -> bool {
+        let all = !self.requests && self.services.is_empty();
+        all || service.map_or(self.requests, |service| self.services.iter().any(|it| it == service))
+    }
+}
+
 /// What one check found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckResult {
     /// Its own name, else what it asks: `GET http://127.0.0.1:3010/health`.
     pub name: String,
+    /// The test service that it ran; none: it asked the preview.
+    #[serde(default)]
+    pub service: Option<String>,
     pub passed: bool,
     /// Why it did not pass: all failures in one line.
     pub reason: Option<String>,
@@ -51,21 +72,37 @@ pub struct CheckResult {
 pub struct Tested {
     pub color: Color,
     pub release: String,
+    /// Whether all that was asked now passed.
     pub passed: bool,
+    /// Whether the release has passed everything by now: null as long as some checks were not run.
+    pub release_passed: Option<bool>,
     /// In the order of the file.
     pub checks: Vec<CheckResult>,
 }
 
 /// Tests the color, or the idle one where none is named.
-pub async fn test(session: &Session<'_>, color: Option<Color>) -> Result<Tested, OpsError> {
+///
+/// With `only` some checks, the results of the others stay as they are: jobs of a pipeline may share them out.
+pub async fn test(
+    session: &Session<'_>,
+    color: Option<Color>,
+    only: &Only,
+) -> Result<Tested, OpsError> {
     let what = color.map_or_else(|| "test".to_owned(), |color| format!("test {color}"));
-    locked(session, &what, async || test_locked(session, color).await).await
+    locked(session, &what, async || test_locked(session, color, only).await).await
 }
 
 pub(super) async fn test_locked(
     session: &Session<'_>,
     color: Option<Color>,
+    only: &Only,
 ) -> Result<Tested, OpsError> {
+    let all = &session.project.file.checks;
+    if let Some(name) = only.services.iter().find(|it| all.iter().all(|c| c.service() != Some(it)))
+    {
+        let known = all.iter().filter_map(Check::service).map(str::to_owned).collect();
+        return Err(OpsError::NoTestService { name: name.clone(), known });
+    }
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let color = color.unwrap_or_else(|| Session::idle(&routing));
@@ -92,10 +129,10 @@ pub(super) async fn test_locked(
         authority: authority(session).await?,
     };
     let mut checks = vec![];
-    let all = &session.project.file.checks;
-    let is_service = |check: &Check| matches!(check.ask, Ask::Service(_));
+    let asked: Vec<&Check> = all.iter().filter(|check| only.has(check.service())).collect();
+    let is_service = |check: &&Check| matches!(check.ask, Ask::Service(_));
     // Requests are asked at once; a service runs alone, in its place.
-    for group in all.chunk_by(|a, b| !is_service(a) && !is_service(b)) {
+    for group in asked.chunk_by(|a, b| !is_service(a) && !is_service(b)) {
         let mut results = stream::iter(group).map(|check| tester.ask(check)).buffered(AT_ONCE);
         while let Some(result) = results.next().await {
             let result = result?;
@@ -103,11 +140,31 @@ pub(super) async fn test_locked(
             checks.push(result);
         }
     }
-    let passed = checks.iter().all(|check| check.passed);
-    let result = json!({ "passed": passed, "time": clock::now(), "checks": checks });
+    let kept = kept(stack, only);
+    let results: Vec<&CheckResult> = kept.iter().chain(&checks).collect();
+    let release_passed = release_passed(all, &results);
+    let result = json!({ "passed": release_passed, "time": clock::now(), "checks": results });
     let request = Request::Tested { color, release: release.clone(), result };
     run::tell(session.engine, &session.project.names.proxy(), &request).await?;
-    Ok(Tested { color, release, passed, checks })
+    let passed = checks.iter().all(|check| check.passed);
+    Ok(Tested { color, release, passed, release_passed, checks })
+}
+
+/// What the release has of checks that are not run now.
+fn kept(stack: &Stack, only: &Only) -> Vec<CheckResult> {
+    let checks = stack.tests.as_ref().and_then(|tests| tests.get("checks"));
+    let checks: Vec<CheckResult> =
+        checks.and_then(|checks| Vec::deserialize(checks).ok()).unwrap_or_default();
+    checks.into_iter().filter(|check| !only.has(check.service.as_deref())).collect()
+}
+
+/// Whether everything passed; none when nothing failed and something has not been run.
+fn release_passed(all: &[Check], results: &[&CheckResult]) -> Option<bool> {
+    if results.iter().any(|result| !result.passed) {
+        return Some(false);
+    }
+    let was_run = |check: &Check| results.iter().any(|it| it.service.as_deref() == check.service());
+    all.iter().all(was_run).then_some(true)
 }
 
 /// A failed check with all of its failures, a line each.
@@ -149,6 +206,7 @@ impl Tester<'_> {
         };
         Ok(CheckResult {
             name: check.name.clone().unwrap_or(name),
+            service: check.service().map(str::to_owned),
             passed: failures.is_empty(),
             reason: (!failures.is_empty()).then(|| failures.join("; ")),
             milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -169,7 +227,10 @@ impl Tester<'_> {
         };
         let (mut name, mut failures) = (format!("TLS {}", preview.url), vec![]);
         if let Some(tls) = &asked.tls {
-            failures = tls::look(tls, &preview.url, self.authority.as_deref(), limit).await;
+            let mut own = desired::certificates(self.session.project);
+            own.retain(|files| files.listen == preview.route);
+            let trust = tls::Trust { authority: self.authority.as_deref(), own: &own };
+            failures = tls::look(tls, &preview.url, trust, limit).await;
         }
         if let Some(request) = &asked.request {
             let url = format!("{}{}", preview.url, request.path);

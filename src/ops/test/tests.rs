@@ -1,6 +1,6 @@
 //! Each kind of check against a real server.
 
-use std::{sync::Arc, time::Duration};
+use std::{slice::from_ref, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -8,10 +8,14 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls};
 
-use super::{CheckResult, Tested, request, tls};
+use super::{
+    CheckResult, Tested, request,
+    tls::{self, Trust},
+};
 use crate::{
     config::{Ask, Check, PreviewCheck, RequestCheck},
     model::{Color, Names},
+    plan::desired::CertificateFiles,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -136,13 +140,19 @@ async fn an_answer_that_is_too_slow_or_does_not_come_is_a_failure() {
 
 /// An HTTPS port with a certificate for 127.0.0.1 and `shop.example` for some days; the authority's certificate.
 async fn secure(days: i64) -> (String, String) {
+    let (url, authority, _) = secure_for(&["127.0.0.1", "shop.example"], days).await;
+    (url, authority)
+}
+
+/// An HTTPS port with a certificate for these names for some days; the authority's certificate and its own.
+async fn secure_for(names: &[&str], days: i64) -> (String, String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let own = authority.self_signed(&key).unwrap();
     let issuer = rcgen::Issuer::from_ca_cert_pem(&own.pem(), key).unwrap();
     let leaf_key = rcgen::KeyPair::generate().unwrap();
-    let names = ["127.0.0.1".to_owned(), "shop.example".to_owned()];
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut leaf = rcgen::CertificateParams::new(names).unwrap();
     let day = |days: i64| {
         let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
@@ -169,14 +179,51 @@ async fn secure(days: i64) -> (String, String) {
             }
         }
     });
-    (url, own.pem())
+    (url, own.pem(), leaf.pem())
+}
+
+#[tokio::test]
+async fn a_routes_own_certificate_is_trusted_as_it_is_and_judged_by_its_names_and_days() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, authority, pem) = secure_for(&["shop.example", "*.shop.example"], 60).await;
+    let own = |name: &str, pem: &str, hosts: &[&str]| {
+        let cert = folder.path().join(name);
+        std::fs::write(&cert, pem).unwrap();
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        CertificateFiles { listen: 3443, hosts, cert, key: "key.pem".into() }
+    };
+    let look = async |yaml: &str, own: &[CertificateFiles]| {
+        // The authority is another's.
+        let other = secure(60).await.1;
+        let trust = Trust { authority: Some(other.as_bytes()), own };
+        tls::look(&preview(yaml).tls.unwrap(), &url, trust, LIMIT).await
+    };
+    let none = Vec::<String>::new();
+    let shop = own("shop.pem", &(pem.clone() + &authority), &["shop.example", "*.shop.example"]);
+    let all = "{ tls: { days: 30, names: [api.shop.example] } }";
+    assert_eq!(look(all, from_ref(&shop)).await, none);
+    let any = own("any.pem", &pem, &[]);
+    assert_eq!(look("{ tls: true }", from_ref(&any)).await, none, "its host is not known");
+
+    let bad = look("{ tls: { days: 90, names: [other.example] } }", from_ref(&shop)).await;
+    assert_eq!(bad.len(), 2, "{bad:?}");
+    assert!(bad[0].contains("valid for 59 days"), "{bad:?}");
+    assert!(bad[1].contains("does not do for `other.example`"), "{bad:?}");
+
+    let newer = own("newer.pem", &secure_for(&["shop.example"], 90).await.2, &["shop.example"]);
+    let stale = look("{ tls: true }", &[newer]).await;
+    assert!(stale.len() == 1 && stale[0].contains("another certificate is shown than that of `"));
+    assert!(stale[0].contains("newer.pem`: `envctl tls renew`"), "{stale:?}");
+    let lost = CertificateFiles { cert: folder.path().join("lost.pem"), ..any };
+    assert!(look("{ tls: true }", &[lost]).await[0].contains("lost.pem`: "));
 }
 
 #[tokio::test]
 async fn a_certificate_is_judged_by_its_names_its_days_and_its_authority() {
     let look = async |yaml: &str, (url, pem): &(String, String)| {
         let tls = preview(yaml).tls.unwrap();
-        tls::look(&tls, url, Some(pem.as_bytes()), LIMIT).await
+        let trust = Trust { authority: Some(pem.as_bytes()), own: &[] };
+        tls::look(&tls, url, trust, LIMIT).await
     };
     let good = secure(60).await;
     assert_eq!(look("{ tls: true }", &good).await, Vec::<String>::new());
@@ -185,8 +232,8 @@ async fn a_certificate_is_judged_by_its_names_its_days_and_its_authority() {
 
     let bad = look("{ tls: { days: 90, names: [other.example] } }", &good).await;
     assert_eq!(bad.len(), 2, "{bad:?}");
-    assert!(bad[0].contains("does not do for `other.example`"), "{bad:?}");
-    assert!(bad[1].contains("valid for 59 days") && bad[1].contains("less than 90"), "{bad:?}");
+    assert!(bad[0].contains("valid for 59 days") && bad[0].contains("less than 90"), "{bad:?}");
+    assert!(bad[1].contains("does not do for `other.example`"), "{bad:?}");
 
     let over = look("{ tls: true }", &secure(-2).await).await;
     assert!(over[0].contains("expired"), "{over:?}");
@@ -195,7 +242,8 @@ async fn a_certificate_is_judged_by_its_names_its_days_and_its_authority() {
     let stranger = (good.0.clone(), secure(60).await.1);
     let bad = look("{ tls: true }", &stranger).await;
     assert!(bad.len() == 1 && bad[0].contains("does not do for `127.0.0.1`"), "{bad:?}");
-    let none = tls::look(&preview("{ tls: true }").tls.unwrap(), &good.0, None, LIMIT).await;
+    let nobody = Trust { authority: None, own: &[] };
+    let none = tls::look(&preview("{ tls: true }").tls.unwrap(), &good.0, nobody, LIMIT).await;
     assert!(none[0].contains("the local authority cannot be read"), "{none:?}");
     let (plain, _) = server("200 OK\r\n", "").await;
     let plain = (plain.replace("http:", "https:"), good.1);
@@ -206,6 +254,7 @@ async fn a_certificate_is_judged_by_its_names_its_days_and_its_authority() {
 fn the_junit_document_has_a_case_for_each_check_and_no_character_that_xml_lacks() {
     let check = |name: &str, failures: &[&str]| CheckResult {
         name: name.to_owned(),
+        service: None,
         passed: failures.is_empty(),
         reason: None,
         milliseconds: 1500,
@@ -215,6 +264,7 @@ fn the_junit_document_has_a_case_for_each_check_and_no_character_that_xml_lacks(
         color: Color::Green,
         release: "r1".to_owned(),
         passed: false,
+        release_passed: Some(false),
         checks: vec![
             check("health", &[]),
             check(

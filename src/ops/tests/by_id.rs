@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    engine::{Engine, Info, LogOptions, LogStream, Output, Progress, Result, memory::Memory},
+    engine::{Engine, Info, LogOptions, LogStream, Output, Pipe, Progress, Result, memory::Memory},
     model::{
         Attachment, BuildSpec, FileSpec, Image, Inspection, NetworkSpec, Observed, ServiceSpec,
         Usage, VolumeSpec, labels,
@@ -138,6 +138,10 @@ impl Engine for ById {
 
     async fn exec(&self, name: &str, command: &[String], limit: Duration) -> Result<Output> {
         self.0.exec(name, command, limit).await
+    }
+
+    async fn pipe(&self, name: &str, command: &[String]) -> Result<Pipe<'_>> {
+        self.0.pipe(&self.name(name), command).await
     }
 
     async fn logs(&self, name: &str, options: &LogOptions) -> Result<LogStream> {

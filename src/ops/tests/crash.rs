@@ -42,8 +42,38 @@ async fn the_next_command_says_at_which_step_the_last_one_died_and_the_history_k
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_step_is_known_also_of_one_that_died_at_its_first_steps() {
+    let stage = killed_after(Duration::from_millis(2)).await;
+    stage.deploy().await.unwrap();
+    let [crashed, _] = last_two(&stage).await;
+    let Outcome::Crashed { at: Some(at) } = crashed.outcome else { panic!("{crashed:?}") };
+    assert!(at.starts_with("step "), "{at}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_is_written_at_once_and_then_less_and_less_often() {
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    stage
+        .engine
+        .slow("start", Duration::from_millis(700))
+        .slow("create", Duration::from_millis(700));
+    stage.engine.slow("exec", Duration::from_secs(3)).forget_calls();
+    let started = tokio::time::Instant::now();
+    stage.deploy().await.unwrap();
+    let took = started.elapsed();
+    let beats = stage.engine.calls().into_iter().filter(|call| call.contains("/beat")).count();
+    assert!(took > Duration::from_secs(5) && (2..=5).contains(&beats), "{beats} in {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_one_that_died_before_it_wrote_its_journal_the_history_keeps_what_its_lock_says() {
-    let stage = killed_after(Duration::ZERO).await;
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    stage.engine.slow("create", Duration::from_millis(2));
+    stage.engine.fault_on("write_files shop-devlocal-lock", Fault::Stop);
+    assert!(stage.engine.until_stopped(stage.deploy()).await.is_none());
+    stage.next_process().await;
     stage.deploy().await.unwrap();
     let [crashed, _] = last_two(&stage).await;
     assert_eq!(crashed.outcome, Outcome::Crashed { at: None });

@@ -17,7 +17,7 @@ async fn up_down_up_keeps_the_data() {
     let session = stage.session();
     ops::durable_up(&session, false).await.unwrap();
     stage.engine.set_volume_file(VOLUME, "ibdata1", b"rows");
-    ops::durable_down(&session, false).await.unwrap();
+    ops::durable_down(&session, ops::Data::Stays).await.unwrap();
     assert_snapshot!(stage.standing().join("\n"), @"
     shop-devlocal-durable-data (volume)
     shop-devlocal-proxy-state (volume)
@@ -26,6 +26,21 @@ async fn up_down_up_keeps_the_data() {
     assert_eq!(stage.engine.volume_file(VOLUME, "ibdata1").unwrap(), b"rows");
     let commands: Vec<_> = stage.history().await.into_iter().map(|c| c.command).collect();
     assert_eq!(commands, ["durable up", "durable down", "durable up"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn up_tells_how_long_each_step_of_all_its_parts_took() {
+    let ops::Up { durable, deployed, switched, .. } = Stage::new().up().await.unwrap();
+    let (durable, deployed, switched) = (durable.unwrap(), deployed.unwrap(), switched.unwrap());
+    for (plan, took) in [
+        (&durable.plan, &durable.took),
+        (&deployed.plan, &deployed.took),
+        (&switched.plan, &switched.steps),
+    ] {
+        let steps: Vec<_> = plan.steps().iter().map(|step| step.id).collect();
+        assert!(!steps.is_empty());
+        assert_eq!(took.keys().copied().collect::<Vec<_>>(), steps);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +76,7 @@ async fn down_with_volumes_takes_the_data_and_nothing_of_others() {
     stage.up().await.unwrap();
     let others = crate::model::VolumeSpec { name: "other".into(), ..Default::default() };
     stage.engine.create_volume(&others).await.unwrap();
-    ops::durable_down(&stage.session(), true).await.unwrap();
+    ops::durable_down(&stage.session(), ops::Data::Goes).await.unwrap();
     let volumes: Vec<_> =
         stage.standing().into_iter().filter(|line| line.ends_with("(volume)")).collect();
     assert_eq!(
@@ -89,10 +104,44 @@ async fn a_project_without_a_durable_layer_says_so() {
 #[tokio::test(start_paused = true)]
 async fn the_shell_is_the_databases_own_client() {
     let stage = Stage::new();
-    let none = ops::shell_command(&stage.session(), None).await.unwrap_err();
+    let none = ops::shell_command(&stage.session(), None, None).await.unwrap_err();
     assert!(matches!(none, OpsError::NoService { .. }));
     ops::durable_up(&stage.session(), false).await.unwrap();
-    let (container, command) = ops::shell_command(&stage.session(), None).await.unwrap();
+    let (container, command) = ops::shell_command(&stage.session(), None, None).await.unwrap();
     assert_eq!(container, "shop-devlocal-durable-db");
     assert!(command[2].contains("exec mariadb"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_definition_is_told_field_by_field_and_without_secrets() {
+    let mut stage = Stage::new();
+    let with = |password: &str, rest: &str| {
+        let variables =
+            format!("environment: {{ DB_PASSWORD: {password}, DB_NAME: shop }}\n    image:");
+        super::stage::DB.replace("image:", &format!("command: [mariadbd{rest}]\n    {variables}"))
+    };
+    stage.with_db(&with("first-one", ", --a=1"));
+    ops::durable_up(&stage.session(), false).await.unwrap();
+    let seen = stage.engine.seen();
+    let labels = format!("{:?}", seen.containers);
+    assert!(labels.contains("DB_NAME") && !labels.contains("first-one"), "{labels}");
+
+    stage.with_db(&with("second-one", ", --a=2, --b"));
+    let up = ops::durable_up(&stage.session(), false).await.unwrap();
+    let told: Vec<_> = up.differences[0].changes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "command[1]: --a=1 → --a=2",
+            "command[2]: (none) → --b",
+            "environment.DB_PASSWORD: <redacted> → <redacted>",
+        ]
+    );
+    let (_, differences) = ops::durable_status(&stage.session()).await.unwrap();
+    assert_eq!(differences, up.differences);
+
+    ops::durable_up(&stage.session(), true).await.unwrap();
+    assert!(stage.notes.all().contains("db: command[1]: --a=1 → --a=2"), "{}", stage.notes.all());
+    let (_, differences) = ops::durable_status(&stage.session()).await.unwrap();
+    assert_eq!(differences, []);
 }

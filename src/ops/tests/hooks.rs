@@ -77,6 +77,18 @@ async fn the_log_of_a_hook_is_told_as_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hook_that_runs_again_tells_the_lines_of_that_run() {
+    let stage = both().await;
+    stage.engine.behave("notify", Behaviour::exits(0).saying("told all\n"));
+    stage.switch(None).await.unwrap();
+    ops::rollback(&stage.session(), &ops::RollbackOptions::default()).await.unwrap();
+    stage.switch(Some(Color::Green)).await.unwrap();
+    let told = stage.notes.all();
+    assert_eq!(starts(&stage, NOTIFY), 2);
+    assert_eq!(told.matches("green/notify | told all").count(), 2, "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_named_like_a_secret_is_blotted_out_of_the_log_of_a_hook() {
     let mut stage = both().await;
     stage.project.variables.insert("MAIL_TOKEN".to_owned(), "t0ken-of-the-mail".to_owned());
@@ -239,7 +251,7 @@ async fn a_test_service_runs_in_the_color_for_each_test_and_its_exit_code_is_the
     let refused = stage.switch(None).await.unwrap_err();
     assert!(matches!(refused, OpsError::Conflict(Conflict::NotTested { .. })), "{refused}");
 
-    let tested = ops::test(&stage.session(), None).await.unwrap();
+    let tested = ops::test(&stage.session(), None, &ops::Only::default()).await.unwrap();
     assert_eq!((tested.passed, tested.checks[0].name.as_str()), (false, "service e2e"));
     let reason = tested.checks[0].reason.clone().unwrap();
     assert!(reason.contains("exit code 3") && reason.contains("1 of 9 failed"), "{reason}");
@@ -248,7 +260,7 @@ async fn a_test_service_runs_in_the_color_for_each_test_and_its_exit_code_is_the
 
     stage.engine.behave("e2e", Behaviour::exits(0));
     stage.engine.forget_calls();
-    assert!(ops::test(&stage.session(), None).await.unwrap().passed);
+    assert!(ops::test(&stage.session(), None, &ops::Only::default()).await.unwrap().passed);
     let of_test = |call: &String| call.contains(E2E) && !call.starts_with("inspect");
     let calls: Vec<_> = stage.engine.changes().into_iter().filter(of_test).collect();
     assert_eq!(calls, [format!("remove {E2E}"), format!("create {E2E}"), format!("start {E2E}")]);
@@ -258,10 +270,45 @@ async fn a_test_service_runs_in_the_color_for_each_test_and_its_exit_code_is_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn tests_may_be_shared_out_and_count_when_all_of_them_have_passed() {
+    let stage = Stage::of(
+        "name: shop\napp: {}\nchecks: [{ service: e2e }, { service: smoke }]\n",
+        r#"
+services:
+  web: { image: nginx, ports: ["8000:80"] }
+  e2e: { image: tool, profiles: [test] }
+  smoke: { image: tool, profiles: [test] }
+"#,
+    );
+    stage.engine.behave("e2e", Behaviour::exits(0));
+    stage.deploy().await.unwrap();
+    let only = |service: &str| ops::Only { requests: false, services: vec![service.to_owned()] };
+    let test = async |service| ops::test(&stage.session(), None, &only(service)).await;
+
+    let first = test("e2e").await.unwrap();
+    assert_eq!((first.checks.len(), first.passed, first.release_passed), (1, true, None));
+    let refused = stage.switch(None).await.unwrap_err();
+    assert!(matches!(refused, OpsError::Conflict(Conflict::NotTested { .. })), "{refused}");
+
+    stage.engine.behave("smoke", Behaviour::exits(1));
+    assert_eq!(test("smoke").await.unwrap().release_passed, Some(false));
+    assert_eq!(test("e2e").await.unwrap().release_passed, Some(false), "the other one failed");
+    let refused = stage.switch(None).await.unwrap_err();
+    assert!(matches!(refused, OpsError::Conflict(Conflict::TestsFailed { .. })), "{refused}");
+
+    stage.engine.behave("smoke", Behaviour::exits(0));
+    assert_eq!(test("smoke").await.unwrap().release_passed, Some(true));
+    stage.switch(None).await.unwrap();
+
+    let unknown = test("e3e").await.unwrap_err().to_string();
+    assert!(unknown.contains("`e3e`") && unknown.contains("e2e, smoke"), "{unknown}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_forced_switch_to_what_was_not_tested_is_warned_of_and_recorded() {
     let stage = Stage::of(TESTED, WITH_TEST);
     stage.deploy().await.unwrap();
-    let options = ops::SwitchOptions { color: None, force: true };
+    let options = ops::SwitchOptions { force: true, ..ops::SwitchOptions::default() };
     ops::switch(&stage.session(), options).await.unwrap();
     assert!(stage.notes.all().contains("blue was not tested"), "{}", stage.notes.all());
     assert!(stage.history().await.pop().unwrap().forced);

@@ -1,10 +1,14 @@
 //! Use cases on the in-memory engine.
 
+mod bake;
 mod builds;
 mod by_id;
+mod canary;
 mod cancel;
 mod crash;
 mod durable;
+mod durable_data;
+mod durable_states;
 mod faults;
 mod hooks;
 mod lock;

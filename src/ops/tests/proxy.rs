@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     engine::memory::Memory,
     model::{
-        Routing,
+        Canary, Figures, Routing,
         control::{Answer, Draining, Line, Record, Request, Status},
     },
 };
@@ -54,6 +54,7 @@ fn answer(engine: &Memory, request: Request) -> Answer {
                 return refused("no such stack");
             }
             let from = routing.live.replace(to);
+            routing.canary = None;
             if from != Some(to) {
                 let now = jiff::Timestamp::from_millisecond(engine.clock()).unwrap();
                 routing.switched = Some(now.to_string());
@@ -61,6 +62,20 @@ fn answer(engine: &Memory, request: Request) -> Answer {
             save(engine, &routing);
             Answer::Switched { from, to, draining: Draining::default() }
         }
+        Request::Weigh { to, weight, .. } => {
+            let since = String::new();
+            routing.canary = (weight > 0).then_some(Canary { to, weight, since });
+            save(engine, &routing)
+        }
+        Request::Watch { color } => {
+            let value = serde_json::to_vec(&color).unwrap();
+            engine.set_volume_file(VOLUME, "watch.json", &value);
+            Answer::Done
+        }
+        Request::Watched => match engine.volume_file(VOLUME, "figures.json") {
+            Some(bytes) => Answer::Watched(serde_json::from_slice(&bytes).unwrap()),
+            None => Answer::Watched(Figures::default()),
+        },
         Request::Forget { color } if routing.live == Some(color) => refused("it is live"),
         Request::Forget { color } => {
             routing.stacks.remove(&color);

@@ -92,6 +92,8 @@ impl Stage {
         for image in ["mariadb:11.8", "nginx", "redis", "tool"] {
             engine.pullable(image);
         }
+        // What looks at data finds none, unless a test says otherwise.
+        engine.behave("shop-devlocal-check-db", crate::engine::memory::Behaviour::exits(0));
         engine.behave("migrate", crate::engine::memory::Behaviour::exits(0));
         proxy::serve(&engine.0);
         Self {
@@ -147,7 +149,8 @@ impl Stage {
     }
 
     pub async fn switch(&self, color: Option<Color>) -> Result<ops::Switched, OpsError> {
-        ops::switch(&self.session(), ops::SwitchOptions { color, force: false }).await
+        ops::switch(&self.session(), ops::SwitchOptions { color, ..ops::SwitchOptions::default() })
+            .await
     }
 
     /// Of the live color.

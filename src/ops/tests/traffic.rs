@@ -295,6 +295,9 @@ async fn maintenance_takes_the_projects_page_along_and_is_told_by_status_and_his
     assert_eq!(all[all.len() - 2..], ["maintenance on: done", "maintenance off: done"]);
     assert_eq!(ops::pause(&stage.session(), PAUSE).await.unwrap(), 0);
     assert_eq!(ops::resume(&stage.session()).await.unwrap(), 0);
+    crate::engine::Engine::stop(&stage.engine, "shop-devlocal-proxy", None).await.unwrap();
+    let stopped = ops::maintenance(&stage.session(), true).await.unwrap_err();
+    assert!(matches!(stopped, OpsError::ProxyStopped), "{stopped}");
 }
 
 const PAUSE: ops::PauseOptions = ops::PauseOptions {

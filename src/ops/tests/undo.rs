@@ -93,6 +93,8 @@ async fn a_color_that_failed_its_tests_goes_too() {
         if matches!(**error, OpsError::TestsFailed { .. })),
         "{error}"
     );
+    let text = "blue was deployed and failed its tests; what stood of it is removed";
+    assert_eq!(error.to_string(), text);
     assert!(stage.notes.all().contains("the tests of blue failed: 1 of 1"));
     let standing = stage.standing();
     assert!(!standing.iter().any(|line| line.contains("blue")), "{standing:?}");

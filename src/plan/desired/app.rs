@@ -422,7 +422,8 @@ fn own_labels(names: &Names, color: Color) -> BTreeMap<String, String> {
 }
 
 /// The labels that all things of a layer carry.
-pub(super) fn layer_labels(names: &Names, layer: &str) -> BTreeMap<String, String> {
+/// The labels of envctl's own for a thing of a layer.
+pub fn layer_labels(names: &Names, layer: &str) -> BTreeMap<String, String> {
     [
         (labels::PROJECT, names.project.as_str()),
         (labels::ENVIRONMENT, &names.environment),

@@ -11,7 +11,7 @@ mod routes;
 mod service;
 mod support;
 
-pub use app::{App, Source, app};
+pub use app::{App, Source, app, layer_labels};
 pub use colors::{fixed_addresses, shared_addresses};
 pub use durable::{Durable, durable};
 pub use image::builds;

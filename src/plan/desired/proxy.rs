@@ -98,8 +98,8 @@ pub fn proxy(project: &config::Project, files: &compose::Project) -> Proxy {
                 json(&listeners.iter().map(|(listener, _)| listener).collect::<Vec<_>>()),
             ),
             ("ENVCTL_CERTIFICATE_NAMES", json(&project.file.proxy.names)),
-            // glibc would keep a heap for each thread.
-            ("MALLOC_ARENA_MAX", "1".to_owned()),
+            // With huge pages all that a connection reserves would stay resident, used or not.
+            ("MIMALLOC_ALLOW_THP", "0".to_owned()),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into(),

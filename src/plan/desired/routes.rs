@@ -20,6 +20,7 @@ pub fn routes(
     problems: &mut Vec<Problem>,
 ) -> Vec<Route> {
     let offset = project.environment.port_offset;
+    let chooser = project.file.proxy.chooser.as_ref().map(|chooser| chooser.0.clone());
     if project.file.proxy.routes.is_empty() {
         let published = published(project, files, problems);
         let ports: BTreeSet<u16> = published.keys().map(|listen| listen.port).collect();
@@ -47,6 +48,7 @@ pub fn routes(
             .map(|(listen, port)| Route {
                 listen: listen.port,
                 tcp: port.tcp,
+                chooser: chooser.clone().filter(|_| !port.tcp),
                 paths: vec![PathRule {
                     prefix: "/".to_owned(),
                     host: Names::alias(color, port.service),
@@ -90,6 +92,8 @@ pub fn routes(
             hosts: route.host.clone(),
             redirect: route.redirect.map(|port| port.saturating_add(offset)),
             proxy_protocol: route.proxy_protocol,
+            chooser: chooser.clone().filter(|_| !route.tcp),
+            shared_assets: route.shared_assets,
             limits: limits(route),
             health: route.health.as_ref().map(|health| Probe {
                 path: health.path.clone(),

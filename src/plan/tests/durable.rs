@@ -125,9 +125,10 @@ fn a_container_that_is_gone_is_made_on_the_volume_that_is_there() {
     let mut world = up(&stage());
     world.remove_container("shop-devlocal-durable-db");
     assert_snapshot!(plan(&stage(), &world), @"
-    [1]     create db (mariadb:11.8)  not found
-    [2] ←1  start db                  depends on nothing
-    [3] ←2  wait until db is healthy  hub depends on it
+    [1]     check that mariadb:11.8 may open the data of db  the data is there already
+    [2] ←1  create db (mariadb:11.8)                         not found
+    [3] ←2  start db                                         depends on nothing
+    [4] ←3  wait until db is healthy                         hub depends on it
     ");
 }
 

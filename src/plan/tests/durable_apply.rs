@@ -8,7 +8,7 @@ use super::{
     world::World,
 };
 use crate::{
-    model::{Container, Publish, State, labels},
+    model::{Container, Mount, Publish, State, labels},
     plan::{Action, Conflict, Difference},
 };
 
@@ -17,7 +17,7 @@ fn changed() -> Stage {
 }
 
 fn difference() -> Difference {
-    Difference { service: "db".into(), container: "shop-devlocal-durable-db".into() }
+    Difference::new("db", "shop-devlocal-durable-db")
 }
 
 #[test]
@@ -34,12 +34,13 @@ fn a_changed_definition_is_applied_on_the_same_volume_with_its_image_at_hand_fir
     let (plan, differences) = changed().durable_up(&world, true).unwrap();
     assert_eq!(differences, []);
     assert_snapshot!(plan, @"
-    [1]       pull image mariadb:11.9                        db needs it
-    [2] ←1    stop db                                        its definition changed
-    [3] ←2    remove the container of db (its volumes stay)  its definition changed
-    [4] ←1,3  create db (mariadb:11.9)                       its definition changed
-    [5] ←4    start db                                       depends on nothing
-    [6] ←5    wait until db is healthy                       hub depends on it
+    [1]         pull image mariadb:11.9                          db needs it
+    [2] ←1      check that mariadb:11.9 may open the data of db  the data is there already
+    [3] ←2      stop db                                          its definition changed
+    [4] ←3      remove the container of db (its volumes stay)    its definition changed
+    [5] ←1,2,4  create db (mariadb:11.9)                         its definition changed
+    [6] ←5      start db                                         depends on nothing
+    [7] ←6      wait until db is healthy                         hub depends on it
     ");
     world.apply(&plan);
     assert_eq!(world.container("shop-devlocal-durable-db").image, "mariadb:11.9");
@@ -172,4 +173,59 @@ networks: { back: { external: true } }
         |action: &Action| matches!(action, Action::CreateVolume(_) | Action::CreateNetwork(_));
     assert!(!plan.steps().iter().any(|step| made(&step.action)), "{plan}");
     world.apply(&plan);
+}
+
+#[test]
+fn a_volume_that_another_database_works_on_is_refused_with_its_holder() {
+    let stage = stage_of(
+        &DB.replace("volumes: { data: }", "volumes: { data: { external: true, name: shared } }"),
+    );
+    let holder = |state, image: &str, layer: Option<&str>| {
+        let mut world = World::default();
+        world.add_volume("shared");
+        let of = [(labels::PROJECT, "shop"), (labels::ENVIRONMENT, "ci")];
+        let labels = of.into_iter().chain(layer.map(|layer| (labels::LAYER, layer)));
+        world.observed.containers.push(Container {
+            name: "holder".into(),
+            image: image.into(),
+            state,
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            volumes: vec!["shared".into()],
+            ..Container::default()
+        });
+        stage.durable_up(&world, false).map(|_| ())
+    };
+    let (runs, ended) = (State::Running { health: None }, State::Exited { code: 0 });
+    assert_eq!(
+        holder(ended, "own-build", Some("durable")).unwrap_err().to_string(),
+        "the volume `shared` is in use by the container `holder` (of the envctl project `shop`, ci, durable)"
+    );
+    assert!(holder(runs, "mysql:9", None).is_err(), "a database of nobody's that runs");
+    assert_eq!(holder(ended, "mysql:9", None), Ok(()), "it does not run");
+    assert_eq!(holder(runs, "backup", None), Ok(()), "no database");
+}
+
+#[test]
+fn a_container_on_another_volume_is_checked_against_the_data_there() {
+    let mut world = up(&stage());
+    world.add_volume("other");
+    let moved = stage_of(
+        &DB.replace("volumes: { data: }", "volumes: { data: { external: true, name: other } }"),
+    );
+    let (plan, _) = moved.durable_up(&world, true).unwrap();
+    assert_snapshot!(plan, @"
+    [1]       check that mariadb:11.8 may open the data of db  the data is there already
+    [2] ←1    stop db                                          its definition changed
+    [3] ←2    remove the container of db (its volumes stay)    its definition changed
+    [4] ←1,3  create db (mariadb:11.8)                         its definition changed
+    [5] ←4    start db                                         depends on nothing
+    [6] ←5    wait until db is healthy                         hub depends on it
+    ");
+    let Action::CheckData(check) = &plan.steps()[0].action else { panic!("{plan}") };
+    assert_eq!(check.last, None, "the same image");
+    assert_eq!(check.look.volumes().collect::<Vec<_>>(), ["other"]);
+    let only_reads =
+        |mount: &Mount| matches!(mount, Mount::Volume { read_only: true, nocopy: true, .. });
+    assert!(check.look.mounts.iter().all(only_reads));
+    assert!(check.look.environment.is_empty() && check.look.ports.is_empty());
 }

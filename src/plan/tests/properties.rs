@@ -1,6 +1,6 @@
 //! What holds for every plan, whatever is on the engine.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 
@@ -189,6 +189,17 @@ fn plans(stage: &Stage, world: &World) -> Vec<Result<Plan, Conflict>> {
                 all.push(stage.switch_as(world, app.color, true, force));
             }
             all.push(stage.cleanup(world, app.color));
+            for service in &app.services {
+                all.push(plan::scale(&plan::Scale {
+                    names: stage.names(),
+                    app,
+                    service,
+                    observed: &world.observed,
+                    images: &world.images,
+                    routing: &world.routing,
+                    drain: Duration::from_secs(30),
+                }));
+            }
         }
     });
     all
@@ -199,7 +210,10 @@ fn touched(plan: &Plan) -> (Vec<&str>, Vec<&str>) {
     let (mut containers, mut volumes) = (vec![], vec![]);
     for step in plan.steps() {
         match &step.action {
-            Action::Stop(name) | Action::Remove(name) | Action::RemoveDurable(name) => {
+            Action::Stop(name)
+            | Action::StopCleanly(name)
+            | Action::Remove(name)
+            | Action::RemoveDurable(name) => {
                 containers.push(name.as_str());
             }
             Action::RemoveVolume(name) => volumes.push(name.as_str()),
@@ -229,6 +243,18 @@ proptest! {
                 for name in volumes {
                     let found = world.observed.volume(name).unwrap();
                     prop_assert!(!is_durable(&found.labels), "{name}\n{plan}");
+                }
+                for step in plan.steps() {
+                    let makes_durable = match &step.action {
+                        Action::RemoveNetwork(name) => {
+                            is_durable(&world.observed.network(name).unwrap().labels)
+                        }
+                        Action::Create(spec) => is_durable(&spec.labels),
+                        Action::CreateNetwork(spec) => is_durable(&spec.labels),
+                        Action::CreateVolume(spec) => is_durable(&spec.labels),
+                        _ => false,
+                    };
+                    prop_assert!(!makes_durable, "{}\n{plan}", step.title);
                 }
             }
             Ok(())

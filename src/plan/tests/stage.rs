@@ -167,6 +167,7 @@ impl Stage {
             tested,
             force,
             wait: WAIT,
+            bake: None,
         })
     }
 

@@ -156,7 +156,18 @@ impl World {
                 let networks = &mut self.try_container(name)?.networks;
                 networks.push(attachment.network.clone());
             }
-            Action::Stop(name) => self.try_container(name)?.state = State::Exited { code: 0 },
+            Action::CheckData(check) => {
+                if self.observed.container(&check.look.name).is_some() {
+                    return Err("the name of the look is taken".to_owned());
+                }
+                let gone = check.look.volumes().find(|v| self.observed.volume(v).is_none());
+                if let Some(gone) = gone {
+                    return Err(format!("no volume `{gone}` to look at"));
+                }
+            }
+            Action::Stop(name) | Action::StopCleanly(name) => {
+                self.try_container(name)?.state = State::Exited { code: 0 }
+            }
             Action::Remove(name) | Action::RemoveDurable(name) => {
                 self.try_container(name)?;
                 self.remove_container(name);
@@ -172,7 +183,7 @@ impl World {
                     (state, false) => return Err(format!("it is {state:?}")),
                 }
             }
-            Action::Certify(_) => {}
+            Action::Certify(_) | Action::Bake(..) | Action::Pipe(_) => {}
             Action::Tell(request) => self.tell(request)?,
         }
         Ok(())
@@ -232,7 +243,7 @@ impl World {
             Request::Forget { color } if self.routing.live != Some(*color) => {
                 self.routing.stacks.remove(color);
             }
-            Request::Drained { .. } => {}
+            Request::Drained { .. } | Request::Watch { .. } => {}
             refused => return Err(format!("the proxy refuses {refused:?}")),
         }
         Ok(())

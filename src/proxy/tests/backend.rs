@@ -88,6 +88,18 @@ pub async fn counting(name: &'static str) -> SocketAddr {
     address
 }
 
+/// A TCP service that says this to each connection, and hangs up.
+pub async fn greeting(hello: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(hello).await;
+        }
+    });
+    address
+}
+
 /// A service that answers each connection's first bytes with these, and hangs up.
 pub async fn saying(bytes: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -183,6 +195,10 @@ async fn answer(
         "/empty" => {
             *response.status_mut() = StatusCode::NO_CONTENT;
             *response.body_mut() = Empty::new().boxed();
+        }
+        // What only one service has: `/only/blue/…`.
+        only if only.starts_with("/only/") && only.split('/').nth(2) != Some(name) => {
+            *response.status_mut() = StatusCode::NOT_FOUND;
         }
         "/ws" => return Ok(websocket(name, request)),
         _ => {}

@@ -1,6 +1,7 @@
 //! The proxy on real sockets. Ports are the system's choice; services are small servers of the test's own.
 
 mod backend;
+mod choosing;
 mod conformance;
 mod control;
 mod gate;
@@ -9,6 +10,7 @@ mod http;
 mod retiring;
 mod routing;
 mod seeing;
+mod sharing;
 mod stage;
 mod staying;
 mod switching;

@@ -7,6 +7,7 @@ use super::{
 use crate::model::{
     AccessFormat,
     Color::{Blue, Green},
+    Figures,
     control::{AccessMark, Answer, Request as Ask},
 };
 
@@ -130,4 +131,44 @@ async fn without_an_access_log_there_is_none_to_read() {
     let answer = stage.ask(Ask::Access { tail: 1, after: None }).await;
     assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
     assert!(!stage.folder.path().join("state/access").exists());
+}
+
+async fn watched(stage: &Stage) -> Option<Figures> {
+    match stage.ask(Ask::Watched).await {
+        Answer::Watched(figures) => Some(figures),
+        Answer::Refused { .. } => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_watch_counts_what_came_to_its_color_on_live_routes_since_it_began() {
+    let stage = Stage::start();
+    let (blue, green) = (Backend::start("blue").await, Backend::start("green").await);
+    stage.put(Blue, blue.address).await;
+    stage.put(Green, green.address).await;
+    stage.switch(Green).await;
+    get(stage.live(), "/").await;
+    assert_eq!(watched(&stage).await, None);
+    for round in 1..3_u64 {
+        assert_eq!(stage.ask(Ask::Watch { color: Some(Green) }).await, Answer::Done);
+        stage.switch(Blue).await;
+        get(stage.live(), "/").await;
+        get(stage.preview(Green), "/").await;
+        stage.switch(Green).await;
+        for _ in 0..3 {
+            get(stage.live(), "/").await;
+        }
+        get(stage.live(), "/slow?120").await;
+        let figures = watched(&stage).await.unwrap();
+        assert_eq!((figures.requests, figures.failed), (4, 0), "round {round}");
+        assert!(figures.p99().unwrap() > std::time::Duration::from_millis(100), "{figures}");
+    }
+    let address = green.address;
+    drop(green);
+    super::stage::eventually(async || tokio::net::TcpStream::connect(address).await.is_err()).await;
+    assert_eq!(get(stage.live(), "/").await.status, 502);
+    assert_eq!(watched(&stage).await.map(|figures| figures.failed), Some(1));
+    stage.ask(Ask::Watch { color: None }).await;
+    assert_eq!(watched(&stage).await, None);
 }

@@ -48,8 +48,14 @@ async fn run_with(
     secrets: &[&str],
 ) -> Result<(), Failure> {
     let secrets = Secrets::new(secrets);
-    let executor =
-        Executor { engine, proxy: "proxy", reporter: told, secrets: &secrets, before_known: None };
+    let executor = Executor {
+        engine,
+        proxy: "proxy",
+        reporter: told,
+        secrets: &secrets,
+        before_known: None,
+        heard: std::cell::RefCell::default(),
+    };
     executor.run(plan).await.map(|_| ())
 }
 

@@ -2,13 +2,22 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use tokio::time::Instant;
 
-use super::{Told, engine, run, start};
+use super::{Told, engine, run, spec, start};
 use crate::{
-    engine::memory::{Behaviour, Fault, Memory},
+    engine::{
+        Engine as _, EngineError,
+        memory::{Behaviour, Fault, Memory},
+    },
+    model::{
+        Color, ServiceSpec, Stack, VolumeSpec,
+        control::{Answer, Line, Request},
+        labels,
+    },
     plan::{Action, ImageJob, Plan},
-    run::RunError,
+    run::{Event, Executor, Reporter as _, RunError, Secrets},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -88,6 +97,70 @@ async fn an_image_that_cannot_be_pulled_is_built_where_it_can_be() {
     assert!(run(&engine, &told, &job(None, false)).await.is_err());
 }
 
+/// Makes and starts `web` and tells the proxy of its stack, with something of two seconds to be done before that.
+async fn makes_known(engine: &Memory, told: &Told) -> Result<Duration, RunError> {
+    let proxy = ServiceSpec { stdin_open: true, ..spec("proxy", None) };
+    engine.have_image("a").create(&proxy).await.unwrap();
+    engine.start("proxy").await.unwrap();
+    engine.on_ask(|line| {
+        let line: Line<Request> = serde_json::from_str(line).unwrap();
+        serde_json::to_string(&Line { id: line.id, body: Answer::Done }).unwrap()
+    });
+    let mut plan = Plan::default();
+    let made = plan.push([], Action::Create(Box::new(spec("web", None))), "create web", "");
+    let web = start(&mut plan, "web", &[made]);
+    let stack: Stack =
+        serde_json::from_str(r#"{ "release": "r1", "created": "", "routes": [] }"#).unwrap();
+    let request = Request::Put { color: Color::Green, stack, drain_ms: 0 };
+    plan.push([web], Action::Tell(Box::new(request)), "tell", "");
+    #[expect(clippy::disallowed_methods, reason = "the clock is the test's")]
+    let keep = || -> LocalBoxFuture<'_, ()> {
+        told.on(Event::Note("keep"));
+        tokio::time::sleep(SECOND * 2).map(|()| told.on(Event::Note("kept"))).boxed_local()
+    };
+    let executor = Executor {
+        engine,
+        proxy: "proxy",
+        reporter: told,
+        secrets: &Secrets::new(Vec::<&str>::new()),
+        before_known: Some(&keep),
+        heard: std::cell::RefCell::default(),
+    };
+    let started = Instant::now();
+    executor.run(&plan).await.map_err(|failure| failure.source)?;
+    Ok(started.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_before_a_stack_is_known_is_done_while_its_services_start() {
+    let (engine, told) = (Memory::new(), Told::default());
+    engine.slow("create web", SECOND).slow("start web", SECOND * 4);
+    let took = makes_known(&engine, &told).await.unwrap();
+    assert!(took < SECOND * 6, "{took:?}");
+    assert_eq!(
+        told.all(),
+        [
+            "begin create web",
+            "done create web",
+            "note keep",
+            "begin web",
+            "note kept",
+            "done web",
+            "begin tell",
+            "done tell"
+        ]
+    );
+    // Where it takes longest, the proxy is told after it.
+    let (engine, told) = (Memory::new(), Told::default());
+    makes_known(&engine, &told).await.unwrap();
+    assert_eq!(told.all()[4..], ["done web", "note kept", "begin tell", "done tell"]);
+    // What has begun is ended also where a start fails.
+    let (engine, told) = (Memory::new(), Told::default());
+    engine.fault_on("start web", Fault::Fail);
+    makes_known(&engine, &told).await.unwrap_err();
+    assert_eq!(told.all()[3..], ["begin web", "failed web", "note kept"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_failure_nothing_begins_and_what_runs_is_let_go() {
     let engine = engine(&["a", "b", "c", "d"]).await;
@@ -119,6 +192,23 @@ async fn an_executor_that_is_dropped_begins_nothing_more() {
     assert!(cut.is_err());
     assert_eq!(told.all(), ["begin a", "note stopped after 0 of 2 steps"]);
     assert!(!engine.calls().contains(&"start b".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_projects_that_start_at_once_share_the_authority_of_the_host_and_nothing_else() {
+    let engine = Memory::new();
+    let make = async |layer: &str| {
+        let labels = [(labels::LAYER.to_owned(), layer.to_owned())].into();
+        let spec = VolumeSpec { name: layer.to_owned(), labels, ..VolumeSpec::default() };
+        let mut plan = Plan::default();
+        plan.push([], Action::CreateVolume(Box::new(spec)), "create volume", "not found");
+        run(&engine, &Told::default(), &plan).await
+    };
+    make("ca").await.unwrap();
+    make("ca").await.unwrap();
+    make("app").await.unwrap();
+    let taken = make("app").await.unwrap_err().source;
+    assert!(matches!(taken, RunError::Engine(EngineError::NameTaken { .. })), "{taken}");
 }
 
 #[tokio::test(start_paused = true)]

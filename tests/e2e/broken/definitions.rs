@@ -24,7 +24,7 @@ fn its_bind_source_is_missing() {
     );
     assert_snapshot!(fails_with(&sandbox, 1, ""), @"
     error: blue/web cannot be created: bind source `FOLDER/nowhere` does not exist on the engine's host
-    hint: bind sources are looked up on the engine's host: with a remote engine or Docker-in-Docker the path has to be there
+    hint: bind sources are looked up on the engine's host: in a job's container or with Docker-in-Docker the checkout has to be at the same path there (docs/ci.md)
     hint: no traffic was moved; blue stands for a look: `envctl logs blue web`, `envctl status`
     ");
 }

@@ -1,0 +1,95 @@
+//! What envctl runs in containers of a database's image: one shell script a database, whose functions these are.
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+
+/// A place in a server's log of changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The log's file.
+    pub file: String,
+    /// Where in the file: bytes from its start.
+    pub at: u64,
+    /// The last change before it, as the server numbers them; empty where it numbers none.
+    pub gtid: String,
+}
+
+impl Kind {
+    /// The script; none for a database that can only be kept.
+    const fn script(self) -> Option<&'static str> {
+        match self {
+            Self::MariaDb => Some(include_str!("mariadb.sh")),
+            Self::MySql => Some(include_str!("mysql.sh")),
+            Self::Postgres => Some(include_str!("postgres.sh")),
+            Self::Redis => None,
+        }
+    }
+
+    /// Whether its data can be copied while it serves, and be put back.
+    pub const fn is_copied(self) -> bool {
+        self.script().is_some()
+    }
+
+    /// The folder with its data, in its image.
+    pub const fn data(self) -> &'static str {
+        match self {
+            Self::MariaDb | Self::MySql => "/var/lib/mysql",
+            Self::Postgres => "/var/lib/postgresql/data",
+            Self::Redis => "/data",
+        }
+    }
+
+    /// The words that run a function of the script.
+    pub fn call(self, function: &str, arguments: &[&str]) -> Vec<String> {
+        let words = ["sh", "-c", self.script().unwrap_or_default(), "envctl", function];
+        words.iter().chain(arguments).map(|&word| word.to_owned()).collect()
+    }
+
+    /// The server's own command, where a service names none.
+    pub const fn server(self) -> &'static str {
+        match self {
+            Self::MariaDb => "mariadbd",
+            Self::MySql => "mysqld",
+            Self::Postgres => "postgres",
+            Self::Redis => "redis-server",
+        }
+    }
+
+    /// What a physical snapshot is made of, as its file's name ends.
+    pub const fn physical(self) -> &'static str {
+        match self {
+            Self::MariaDb => "mbstream",
+            Self::MySql | Self::Postgres | Self::Redis => "tar",
+        }
+    }
+
+    /// Where in the log of changes a copy of the data is, from what the copying said.
+    pub fn position(self, said: &str) -> Option<Position> {
+        // `binlog position: filename 'log.000001', position '330', GTID of the last change '0-1-3'`
+        let (_, found) = said.rsplit_once("binlog position: filename '")?;
+        let (file, rest) = found.split_once('\'')?;
+        let (at, rest) = rest.strip_prefix(", position '")?.split_once('\'')?;
+        let gtid =
+            rest.strip_prefix(", GTID of the last change '").and_then(|r| r.split('\'').next());
+        Some(Position {
+            file: file.to_owned(),
+            at: at.parse().ok()?,
+            gtid: gtid.unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_is_what_mariadb_backup_says() {
+        let said = "[00] 2026-11-21 15:27:28 MySQL binlog position: filename 'mysqld-bin.000001', position '4298277', GTID of the last change '0-1-3'\n[00] completed OK!\n";
+        let position = Kind::MariaDb.position(said).unwrap();
+        assert_eq!((position.file.as_str(), position.at), ("mysqld-bin.000001", 4_298_277));
+        assert_eq!(position.gtid, "0-1-3");
+        assert_eq!(Kind::MariaDb.position("completed OK!"), None);
+    }
+}

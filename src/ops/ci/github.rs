@@ -1,0 +1,142 @@
+//! The pipeline as GitHub reads it: `.github/workflows/….yml` (Workflow syntax for GitHub Actions).
+
+use super::Pipeline;
+
+pub(super) fn write(pipeline: &Pipeline<'_>) -> String {
+    let Pipeline { project, environment, .. } = pipeline;
+    let mut text = format!(
+        "# The pipeline of {project}, environment {environment}: written by `envctl ci github`, yours to change.
+#
+# A runner of your own (self-hosted) needs envctl on its PATH and Docker Engine. All state is on the engine: jobs may
+# run in different checkouts, and a job that was cancelled needs no cleanup. `promote` waits for the reviewers of the
+# environment {environment} (Settings, Environments).
+name: {project}
+
+on:
+  push:
+    branches: [main]
+  workflow_dispatch:
+    inputs:
+      operation:
+        description: What to do in place of a deployment
+        type: choice
+        options: [deploy, rollback, cleanup]
+        default: deploy
+
+concurrency:
+  group: {project}-{environment}
+  cancel-in-progress: false
+
+env:
+  ENVCTL_ENV: {environment}
+"
+    );
+    // Secrets of the repository: a checkout does not last.
+    for name in pipeline.credentials {
+        text.push_str(&format!("  {name}: ${{{{ secrets.{name} }}}}\n"));
+    }
+    text.push_str("\njobs:\n");
+    let deploys = "github.event_name == 'push' || inputs.operation == 'deploy'";
+    let mut before = None;
+    if pipeline.durable {
+        let script = ["envctl durable up --lock-wait 10m"];
+        job(
+            &mut text,
+            &Job {
+                name: "durable",
+                when: deploys,
+                needs: None,
+                environment: None,
+                script: &script,
+            },
+        );
+        before = Some("durable");
+    }
+    let script = ["envctl build", "envctl deploy --lock-wait 10m"];
+    job(
+        &mut text,
+        &Job { name: "deploy", when: deploys, needs: before, environment: None, script: &script },
+    );
+
+    let requests = pipeline.requests.then_some(("requests", "--requests".to_owned()));
+    let services =
+        pipeline.services.iter().map(|service| (*service, format!("--service {service}")));
+    let tests: Vec<_> = requests.into_iter().chain(services).collect();
+    text.push_str(&format!(
+        "
+  test:
+    if: {deploys}
+    needs: deploy
+    runs-on: [self-hosted, docker]
+    strategy:
+      fail-fast: false
+      matrix:
+        include:
+"
+    ));
+    for (name, what) in &tests {
+        text.push_str(&format!("          - {{ name: {name}, what: \"{what}\" }}\n"));
+    }
+    text.push_str(
+        "    steps:
+      - uses: actions/checkout@v4
+      - run: envctl test ${{ matrix.what }} --junit test-${{ matrix.name }}.xml --lock-wait 10m
+      - uses: actions/upload-artifact@v4
+        if: always()
+        with:
+          name: test-${{ matrix.name }}
+          path: test-${{ matrix.name }}.xml
+",
+    );
+    let script = ["envctl switch --lock-wait 10m"];
+    let promote = Job {
+        name: "promote",
+        when: deploys,
+        needs: Some("test"),
+        environment: Some(environment),
+        script: &script,
+    };
+    job(&mut text, &promote);
+    for name in ["rollback", "cleanup"] {
+        let when = format!("inputs.operation == '{name}'");
+        let script = format!("envctl {name} --lock-wait 10m");
+        let script = [script.as_str()];
+        let environment = Some(*environment);
+        job(&mut text, &Job { name, when: &when, needs: None, environment, script: &script });
+    }
+    text
+}
+
+struct Job<'a> {
+    name: &'a str,
+    when: &'a str,
+    needs: Option<&'a str>,
+    environment: Option<&'a str>,
+    script: &'a [&'a str],
+}
+
+fn job(text: &mut String, job: &Job<'_>) {
+    if !text.ends_with("jobs:\n") {
+        text.push('\n');
+    }
+    text.push_str(&format!("  {}:\n    if: {}\n", job.name, job.when));
+    if let Some(needs) = job.needs {
+        text.push_str(&format!("    needs: {needs}\n"));
+    }
+    if let Some(environment) = job.environment {
+        text.push_str(&format!("    environment: {environment}\n"));
+    }
+    text.push_str(
+        "    runs-on: [self-hosted, docker]\n    steps:\n      - uses: actions/checkout@v4\n",
+    );
+    for line in job.script {
+        text.push_str(&format!("      - run: {line}\n"));
+    }
+    text.push_str(
+        "      - if: failure()
+        run: |
+          envctl status
+          for color in blue green; do envctl logs $color --tail 200 || true; done
+",
+    );
+}

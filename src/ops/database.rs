@@ -1,0 +1,74 @@
+//! A database of the durable layer: its container, its volume, and what is known of its kind.
+
+use super::{OpsError, Session, durable::containers, sources};
+use crate::{
+    database::Kind,
+    model::{Container, Mount, Observed, labels},
+    plan::desired::Service,
+};
+
+/// A database that can be copied and put back.
+pub(super) struct Database {
+    /// As its file has it.
+    pub service: Service,
+    /// As it stands.
+    pub found: Container,
+    pub kind: Kind,
+    /// The volume with its data.
+    pub volume: String,
+}
+
+impl Database {
+    /// The one of this name, else the only one of the durable layer.
+    pub async fn find(
+        session: &Session<'_>,
+        observed: &Observed,
+        service: Option<&str>,
+    ) -> Result<Self, OpsError> {
+        let desired = sources::durable(session).await?;
+        let all = containers(&session.project.names, observed);
+        let named = |found: &Container| found.label(labels::SERVICE).map(str::to_owned);
+        let mut known: Vec<(&Container, Kind)> = all
+            .into_iter()
+            .filter_map(|found| Some((found, Kind::of_image(&found.image)?)))
+            .filter(|(_, kind)| kind.is_copied())
+            .collect();
+        let names: Vec<String> = known.iter().filter_map(|(found, _)| named(found)).collect();
+        known.retain(|(found, _)| service.is_none_or(|name| named(found).as_deref() == Some(name)));
+        let [(found, kind)] = known.as_slice() else {
+            let place = "the durable layer's databases".to_owned();
+            let name = service.unwrap_or("(one of them)").to_owned();
+            return Err(OpsError::NoService { name, place, known: names });
+        };
+        let key = named(found).unwrap_or_default();
+        let not =
+            |reason: &str| OpsError::NotCopied { service: key.clone(), reason: reason.to_owned() };
+        let service = desired.services.iter().find(|service| service.key == key);
+        let Some(service) = service else {
+            return Err(not("its files have no such service any more"));
+        };
+        let holds_data = |target: &str| {
+            let target = target.trim_end_matches('/');
+            kind.data().strip_prefix(target).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        };
+        let volume = service.replicas[0].mounts.iter().find_map(|mount| match mount {
+            Mount::Volume { source: Some(source), target, .. } if holds_data(target) => {
+                Some(source.clone())
+            }
+            _ => None,
+        });
+        let Some(volume) = volume else {
+            return Err(not(&format!("its data in {} is on no volume with a name", kind.data())));
+        };
+        Ok(Self { service: service.clone(), found: (*found).clone(), kind: *kind, volume })
+    }
+
+    /// An error unless it runs.
+    pub fn must_run(&self) -> Result<(), OpsError> {
+        if self.found.is_running() {
+            return Ok(());
+        }
+        let reason = "it does not run; `envctl durable up` starts it".to_owned();
+        Err(OpsError::NotCopied { service: self.service.key.clone(), reason })
+    }
+}

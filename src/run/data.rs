@@ -1,0 +1,78 @@
+//! A look at the data of a durable service before another container gets it.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use super::RunError;
+use crate::{
+    database::{Seen, Server},
+    engine::{self, Engine, EngineError, LogOptions},
+    model::{ServiceSpec, labels},
+    plan::DataCheck,
+};
+
+/// A look reads a few small files.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Whether the new image's server may open the data. Data or images that are of no known database are let pass.
+pub(super) async fn check_data(engine: &dyn Engine, check: &DataCheck) -> Result<(), RunError> {
+    let seen = look(engine, &check.look).await?;
+    let (Some(server), Some(data)) = (seen.server, seen.data) else { return Ok(()) };
+    let mut known = vec![data];
+    if let Some(image) = &check.last {
+        let mounts = vec![];
+        let of_last = ServiceSpec { image: image.clone(), mounts, ..check.look.clone() };
+        let last = look(engine, &of_last).await?.server;
+        known.extend(last.filter(|last: &Server| last.kind == data.kind));
+    }
+    for data in known {
+        server.may_open(data).map_err(|reason| RunError::Unsuited {
+            service: check.service.clone(),
+            image: check.look.image.clone(),
+            reason,
+        })?;
+    }
+    Ok(())
+}
+
+/// Runs the look to its end and removes its container. An image without a shell tells nothing.
+async fn look(engine: &dyn Engine, spec: &ServiceSpec) -> engine::Result<Seen> {
+    match engine.create(spec).await {
+        Err(EngineError::NameTaken { .. }) => {
+            // That of a process that was killed; nobody else's is removed.
+            let observed = engine.observe().await?;
+            let of = |key| spec.labels.get(key).map(String::as_str);
+            let own = observed.container(&spec.name).is_some_and(|found| {
+                [labels::PROJECT, labels::ENVIRONMENT, labels::LAYER]
+                    .into_iter()
+                    .all(|key| found.label(key) == of(key))
+            });
+            if !own {
+                let name = spec.name.clone();
+                return Err(EngineError::NameTaken { kind: "container", name });
+            }
+            engine.remove(&spec.name).await?;
+            engine.create(spec).await?;
+        }
+        created => created?,
+    }
+    let said = match engine.start(&spec.name).await {
+        Ok(()) => said(engine, &spec.name).await,
+        Err(EngineError::Refused { .. }) => Ok(String::new()),
+        Err(error) => Err(error),
+    };
+    engine.remove(&spec.name).await?;
+    Ok(Seen::read(&said?))
+}
+
+async fn said(engine: &dyn Engine, name: &str) -> engine::Result<String> {
+    let end = tokio::time::timeout(LIMIT, engine.wait(name)).await;
+    end.map_err(|_| EngineError::TimedOut { what: name.to_owned(), limit: LIMIT })??;
+    let mut log = engine.logs(name, &LogOptions::default()).await?;
+    let mut bytes = vec![];
+    while let Some(chunk) = log.next().await {
+        bytes.extend_from_slice(&chunk?.bytes);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
