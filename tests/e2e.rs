@@ -8,6 +8,7 @@ mod e2e {
     mod bake;
     mod bench;
     mod broken;
+    mod browser;
     mod canary;
     mod choosing;
     mod docs;
@@ -16,6 +17,8 @@ mod e2e {
     mod elsewhere;
     mod encryption;
     mod engines;
+    mod environments;
+    mod flow;
     mod hooks;
     mod interrupted;
     mod killed;
@@ -27,6 +30,7 @@ mod e2e {
     mod restarted;
     mod rollback;
     mod scale;
+    mod shop;
     mod snapshots;
     mod story;
     mod switching;
