@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 const ENVIRONMENTS: [&str; 2] = ["devlocal", "ci"];
-/// The first of each environment's ports: page, page with TLS, API, database, LocalStack.
+/// The first of each environment's ports: page, page with TLS, API, database, queue.
 const FIRST: [u16; 2] = [0, 5];
 
 #[test]

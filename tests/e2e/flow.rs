@@ -34,8 +34,10 @@ fn each_order_is_stored_once_while_colors_are_switched_and_the_processor_is_kill
     let _ = sandbox.ok("deploy green");
     let _ = sandbox.ok("test green");
     let port = sandbox.ports.get(0);
-    let count =
-        std::env::var(COUNT).map_or(ORDERS, |count| count.parse().unwrap()) / SENDERS * SENDERS;
+    let count = std::env::var_os(COUNT)
+        .map_or(ORDERS, |count| count.to_str().unwrap().parse().unwrap())
+        / SENDERS
+        * SENDERS;
     let customers: Vec<_> =
         (0..SENDERS).map(|n| Customer::register(port, &format!("customer{n}"))).collect();
 

@@ -1,4 +1,4 @@
-//! A real browser in a container, driven by WebDriver.
+//! A real browser in a container, driven over HTTP as the W3C's web driver says.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Sandbox, engine, http, program};
 
 const IMAGE: &str = "envctl-test/browser";
-/// The key under which WebDriver gives an element's id.
+/// The key under which a web driver gives an element's id.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Of the sandbox's ports, beyond those of routes and previews.
