@@ -10,6 +10,8 @@ mod e2e {
     mod broken;
     mod canary;
     mod choosing;
+    mod copies;
+    mod crashes;
     mod docs;
     mod durable;
     mod durable_states;

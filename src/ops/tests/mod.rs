@@ -13,6 +13,7 @@ mod faults;
 mod hooks;
 mod lock;
 mod proxy;
+mod restore;
 mod rollback;
 mod scale;
 mod stage;
