@@ -135,7 +135,8 @@ apply() {
   as_root "$client" --batch --binary-mode
 }
 
+# Statements for a copy: its log of changes begins after them.
 load() {
-  apply
+  as_root "$client" --init-command='SET SESSION sql_log_bin = 0' --batch --binary-mode
 }
 

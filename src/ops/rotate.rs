@@ -18,6 +18,7 @@ use crate::{
     database::Kind,
     model::{Container, labels},
     plan::{self, desired::Service},
+    run::RunError,
 };
 
 /// What the name of a credential ends with while it is to become the key, and after it was.
@@ -151,10 +152,17 @@ async fn rotate(session: &Session<'_>, service: Option<&str>) -> Result<Rotated,
 
     let project = with_key(session.project, &next.name, &next.next);
     let keyed = session.with(&project);
+    let freeze = "keep writers out until the data has changed places";
+    let freeze = plan::call(&database.found.name, database.kind, "freeze", freeze);
+    if let Err(error) = session.execute(&freeze, None).await {
+        // It may have been done all the same, unless the server itself would not.
+        if !is_refused(&error) {
+            thaw(&session.going_on(), &database.found).await?;
+        }
+        forget(session.project, &next.name)?;
+        return Err(error);
+    }
     let copied = async {
-        let freeze = "keep writers out until the data has changed places";
-        let freeze = plan::call(&database.found.name, database.kind, "freeze", freeze);
-        session.execute(&freeze, None).await?;
         let prepared = Prepared::under_another_key(&keyed, &database, id(&next.next)).await?;
         restore::place(&keyed, &prepared, "durable rotate-key").await
     };
@@ -174,6 +182,11 @@ async fn rotate(session: &Session<'_>, service: Option<&str>) -> Result<Rotated,
     Layer::read(&keyed).await?.bring_up(&keyed, Apply::No).await?;
     let previous = format!("{}{PREVIOUS}", next.name);
     Ok(Rotated { service: key, key: next.name, previous, kept: restored.kept })
+}
+
+fn is_refused(error: &OpsError) -> bool {
+    let OpsError::Failed { failure, .. } = error else { return false };
+    matches!(failure.source, RunError::Command { .. })
 }
 
 /// The credential that is the service's key: a file of its has it.

@@ -147,7 +147,12 @@ fn what_was_acknowledged_outlives_a_kill_at_any_moment() {
         let _ = sql(&sandbox, "devlocal", &format!("INSERT INTO ticks (n) VALUES ({mark})"));
         let before = rows();
         let words = work.prepare(&sandbox, round);
-        let whole = snapshot * if work == Work::Snapshot { 1 } else { 5 };
+        let whole = snapshot
+            * match work {
+                Work::Snapshot => 1,
+                Work::Apply => 2,
+                Work::Restore | Work::Upgrade => 4,
+            };
         let after = whole * u32::try_from(random.below(100)).unwrap() / 100;
         // Each kind of work with each victim.
         let database = round / 4 % 2 == 1;

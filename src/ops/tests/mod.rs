@@ -15,6 +15,7 @@ mod lock;
 mod proxy;
 mod restore;
 mod rollback;
+mod rotate;
 mod scale;
 mod stage;
 mod status;
