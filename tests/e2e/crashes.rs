@@ -20,7 +20,7 @@ use crate::support::{Sandbox, engine, program, wait};
 const SOON: Duration = Duration::from_secs(120);
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
+    std::env::var_os(name)?.to_str()?.parse().ok()
 }
 
 /// Numbers that follow from a seed (xorshift).

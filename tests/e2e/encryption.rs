@@ -117,7 +117,7 @@ fn a_known_text_is_in_the_files_of_a_plain_database_alone() {
     let _ = sql(&encrypted, "devlocal", "CREATE TABLE leaks (id INT) ENGINE = Aria");
     let aria = told(&encrypted, "tables that are not InnoDB");
     assert_eq!(aria.0, "no");
-    assert!(aria.1.ends_with(".leaks"), "{aria:?}");
+    assert!(aria.1.contains("echobase.leaks"), "{aria:?}");
     let _ = encrypted.ok("durable status").says("warning").says("Aria has a log of its own");
     let _ = sql(&encrypted, "devlocal", "DROP TABLE leaks");
 
