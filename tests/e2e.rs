@@ -8,6 +8,7 @@ mod e2e {
     mod bake;
     mod bench;
     mod broken;
+    mod browser;
     mod canary;
     mod choosing;
     mod copies;
@@ -18,6 +19,8 @@ mod e2e {
     mod elsewhere;
     mod encryption;
     mod engines;
+    mod environments;
+    mod flow;
     mod hooks;
     mod interrupted;
     mod killed;
@@ -29,6 +32,7 @@ mod e2e {
     mod restarted;
     mod rollback;
     mod scale;
+    mod shop;
     mod snapshots;
     mod story;
     mod switching;

@@ -63,7 +63,8 @@ pub fn durable_up(
 
     let mut missing = vec![];
     for network in &desired.networks {
-        if conflict::own_network(observed, names, "durable", &network.name)?.is_none() {
+        let layer = network.labels.get(labels::LAYER).map_or("durable", String::as_str);
+        if conflict::own_network(observed, names, layer, &network.name)?.is_none() {
             missing.push(network);
         }
     }

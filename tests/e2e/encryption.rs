@@ -39,7 +39,9 @@ fn sql(sandbox: &Sandbox, environment: &str, statement: &str) -> String {
 /// What `durable status` says of a part: whether it is encrypted, and what of it is not.
 fn told(sandbox: &Sandbox, part: &str) -> (String, String) {
     let status = sandbox.ok("durable status --json").json();
-    let all = status["services"][0]["encryption"].as_array().unwrap().clone();
+    let services = status["services"].as_array().unwrap();
+    let service = services.iter().find(|service| service["service"] == "mariadb").unwrap();
+    let all = service["encryption"].as_array().unwrap().clone();
     let found = all.iter().find(|each| each["part"] == part);
     let found = found.unwrap_or_else(|| panic!("{part}: {all:?}"));
     let text = |key: &str| found[key].as_str().unwrap().to_owned();
