@@ -11,6 +11,8 @@ mod e2e {
     mod browser;
     mod canary;
     mod choosing;
+    mod copies;
+    mod crashes;
     mod docs;
     mod durable;
     mod durable_states;
