@@ -112,6 +112,7 @@ impl Session<'_> {
             secrets: &secrets,
             before_known,
             heard: RefCell::default(),
+            outputs: RefCell::default(),
         };
         tokio::select! {
             done = run(&executor) => Ok(done),
