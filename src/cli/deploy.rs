@@ -45,7 +45,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
         cleanup_on_failure: args.cleanup_on_failure,
     };
     if args.dry_run {
-        let session = context.session(&engine, &project, &(), Some(args.waits));
+        let session = context.session(&engine, &project, &context.ui, Some(args.waits));
         context.ui.plan(&ops::plan_deploy(&session, options).await?);
         return Ok(Exit::Done);
     }

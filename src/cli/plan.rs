@@ -34,7 +34,7 @@ enum Of {
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
-    let session = context.session(&engine, &project, &(), None);
+    let session = context.session(&engine, &project, &context.ui, None);
     let plan = match args.of {
         Of::Deploy => {
             let options = DeployOptions { color: args.color, ..DeployOptions::default() };

@@ -50,7 +50,9 @@ pub async fn plan_deploy(session: &Session<'_>, options: DeployOptions) -> Resul
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let revision = revision(session).await;
-    Ok(prepare(session, &options, &observed, &routing, revision).await?.plan)
+    let ready = prepare(session, &options, &observed, &routing, revision).await?;
+    ready.warn(session);
+    Ok(ready.plan)
 }
 
 /// Brings a fresh stack up on the idle color and makes it known to the proxy. The live color is not touched.
@@ -71,9 +73,7 @@ pub(super) async fn deploy_locked(
     }
     let ready = prepare(session, &options, &observed, &routing, revision).await?;
     ports::check(session, &ready.plan, &observed)?;
-    for warning in &ready.warnings {
-        session.reporter.on(Event::Warning(warning));
-    }
+    ready.warn(session);
     let recorded = Recorded::new("deploy")
         .release(ready.color, &ready.release)
         .made_of(ready.revision.as_deref(), ready.images.clone())
@@ -124,6 +124,14 @@ pub(super) struct Ready {
     warnings: Vec<String>,
     /// What the proxy's image is built from, until it is built.
     _folder: Option<tempfile::TempDir>,
+}
+
+impl Ready {
+    fn warn(&self, session: &Session<'_>) {
+        for warning in &self.warnings {
+            session.reporter.on(Event::Warning(warning));
+        }
+    }
 }
 
 async fn prepare(

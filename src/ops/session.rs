@@ -113,6 +113,7 @@ impl Session<'_> {
             before_known,
             heard: RefCell::default(),
             outputs: RefCell::default(),
+            said: RefCell::default(),
         };
         tokio::select! {
             done = run(&executor) => Ok(done),

@@ -11,7 +11,7 @@ use hyper::{
     body::{Body as _, Incoming},
     upgrade::OnUpgrade,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, interval_at};
 
 use super::{
     assets,
@@ -72,25 +72,21 @@ async fn answer(client: Arc<Client>, mut request: Request<Incoming>) -> Response
     if way.target.spec.limits.body.is_some_and(|most| request.body().size_hint().lower() > most) {
         return too_long().answer(html, Some(color), active);
     }
-    let limit = way.target.answer_time(&shared.limits);
+    // A connection of HTTP/2 carries other requests too, so the time of an upload cannot be told from its bytes.
+    let times = if client.is_http2() && !request.body().is_end_stream() { 12 } else { 1 };
+    let limit = way.target.answer_time(&shared.limits) * times;
+    let own = way.target.spec.limits.response_ms.is_some();
     let choice = way.choice.take();
     if let Some(name) = choice.as_ref().and_then(|choice| choice.header.as_ref()) {
         // The service answers a tester as it will answer everybody.
         request.headers_mut().remove(name);
     }
-    let result = if client.is_http2() {
-        // Its connection carries other requests too, so the time of an upload cannot be told from its bytes.
-        let times = if request.body().is_end_stream() { 1 } else { 12 };
-        let (limit, name) = (limit * times, way.target.name());
-        // Boxed: what only HTTP/2 needs must not make every request bigger.
-        let exchange = Box::pin(timeout(limit, exchange(&client, request, way, active)));
-        let late = |_| (Page::new(StatusCode::GATEWAY_TIMEOUT, too_slow(&name)), client.begin());
-        exchange.await.unwrap_or_else(|elapsed| Err(late(elapsed)))
-    } else if way.target.spec.limits.response_ms.is_some() {
-        Box::pin(waking(limit / 4, exchange(&client, request, way, active))).await
+    let result = if own || client.is_http2() {
+        // Boxed: what few need must not make every request bigger.
+        Box::pin(waking(limit / 4, exchange(&client, request, way, active, limit))).await
     } else {
         // A request of HTTP/1 is polled whenever its connection is, which is often enough to see its time pass.
-        exchange(&client, request, way, active).await
+        exchange(&client, request, way, active, limit).await
     };
     match result {
         Ok(mut response) => {
@@ -122,7 +118,8 @@ fn mark(headers: &mut HeaderMap, choice: Choice) {
 /// Polls a future often enough for it to see its time pass.
 async fn waking<F: Future>(every: Duration, future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
-    let mut turn = tokio::time::interval(every.max(Duration::from_millis(10)));
+    let every = every.max(Duration::from_millis(10));
+    let mut turn = interval_at(Instant::now() + every, every);
     loop {
         tokio::select! {
             output = &mut future => return output,
@@ -270,6 +267,7 @@ async fn exchange(
     request: Request<Incoming>,
     way: Way,
     mut active: Active,
+    limit: Duration,
 ) -> Result<Response<Answer>, Failed> {
     let Way { mut color, mut target, mut open, strip, asked, .. } = way;
     // Who asked for a color gets what that has.
@@ -281,8 +279,8 @@ async fn exchange(
     let clock = &place.shared.clock;
     let began = clock.now();
     // From the last byte that moved: an upload may take longer than an answer.
-    let limit = target.answer_time(&place.shared.limits);
-    let expired = || clock.since(began.max(client.moved())) > limit;
+    let moved = || if client.is_http2() { began } else { began.max(client.moved()) };
+    let expired = || clock.since(moved()) > limit;
 
     // What cannot be sent twice never goes over a connection that its other end may be closing right now.
     let mut reuse = upgrade.is_none() && is_repeatable(&request);

@@ -11,6 +11,7 @@ use futures_util::{
     future::{Fuse, FusedFuture as _, LocalBoxFuture},
     stream::FuturesUnordered,
 };
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
@@ -53,6 +54,8 @@ pub struct Executor<'a, 'known> {
     pub heard: RefCell<BTreeMap<Id, Heard>>,
     /// Outputs of the stack of AWS resources, once a step of the plan knows them.
     pub outputs: RefCell<BTreeMap<String, String>>,
+    /// When each container whose log is told had said its last, before it was started.
+    pub said: RefCell<BTreeMap<String, Timestamp>>,
 }
 
 /// A step that came to its end.
@@ -248,6 +251,7 @@ impl Executor<'_, '_> {
     }
 
     async fn start(&self, plan: &Plan, name: &str) -> Result<(), RunError> {
+        self.before_start(plan, name).await;
         let Err(source) = self.engine.start(name).await else { return Ok(()) };
         let service = service_of(plan, name);
         if let EngineError::Refused { reason, .. } = &source

@@ -3,12 +3,13 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 
-use super::{Executor, RunError};
+use super::{Executor, RunError, execute::spec_of};
 use crate::{
     engine::{self, LogOptions, LogStream},
     model::State,
-    plan::{Plan, Wait},
+    plan::{Action, Plan, Wait},
 };
 
 /// How long the rest of the log is read after the end.
@@ -47,24 +48,51 @@ impl Executor<'_, '_> {
         ended
     }
 
-    /// Tells the lines of its log since its last start, until it ends; a log that cannot be read is not told.
+    /// Notes where the log of a container that is to be followed ends now. The time of its start is of no use for that:
+    /// the engine takes it when the start is done, by when the first lines may be there.
+    pub(super) async fn before_start(&self, plan: &Plan, name: &str) {
+        let is_followed = plan
+            .steps()
+            .iter()
+            .any(|step| matches!(&step.action, Action::Follow(wait) if wait.container == name));
+        if !is_followed || spec_of(plan, name).is_some() {
+            return;
+        }
+        let options = LogOptions { tail: Some(1), timestamps: true, ..LogOptions::default() };
+        if let Ok(log) = self.engine.logs(name, &options).await {
+            let note = |line: String| {
+                if let (Some(time), _) = stamped(&line) {
+                    self.said.borrow_mut().insert(name.to_owned(), time);
+                }
+            };
+            lines(log, note).await;
+        }
+    }
+
+    /// Tells the lines of its log since its start, until it ends; a log that cannot be read is not told.
     async fn tell_log(&self, name: &str, progress: Progress<'_>) {
-        let seen = self.engine.inspect(name).await.ok().flatten();
-        let started = seen.and_then(|seen| seen.started).unwrap_or_default();
+        let before = self.said.borrow().get(name).copied();
         // The engine knows whole seconds only.
-        let since = Some(started / 1000);
+        let since = before.map(Timestamp::as_second);
         let options = LogOptions { follow: true, since, timestamps: true, ..LogOptions::default() };
         if let Ok(log) = self.engine.logs(name, &options).await {
             let tell = |line: String| {
-                let stamped = line.split_once(' ').unwrap_or((&line, ""));
-                match stamped.0.parse::<jiff::Timestamp>() {
-                    Ok(time) if time.as_millisecond() < started => {}
-                    Ok(_) => progress(engine::Step::Line(stamped.1.to_owned())),
-                    Err(_) => progress(engine::Step::Line(line)),
+                let (time, text) = stamped(&line);
+                if before.is_none_or(|before| time.is_none_or(|time| time > before)) {
+                    progress(engine::Step::Line(text.to_owned()));
                 }
             };
             lines(log, tell).await;
         }
+    }
+}
+
+/// The time that the engine put before a line, and the line.
+fn stamped(line: &str) -> (Option<Timestamp>, &str) {
+    let (time, text) = line.split_once(' ').unwrap_or((line, ""));
+    match time.parse() {
+        Ok(time) => (Some(time), text),
+        Err(_) => (None, line),
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     plan::Plan,
-    run::{Evidence, Reporter},
+    run::{Event, Evidence, Reporter},
 };
 
 /// The printer: data to stdout, talk to stderr.
@@ -29,6 +29,15 @@ pub struct Ui {
     mode: Progress,
     out: Stream,
     talk: Arc<Talk>,
+}
+
+/// For what only plans: it has no progress, but warnings.
+impl Reporter for Ui {
+    fn on(&self, event: Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.warn(text);
+        }
+    }
 }
 
 /// Talk as an object.

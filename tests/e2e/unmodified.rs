@@ -119,6 +119,7 @@ fn a_php_site_and_its_database_in_one_file() {
 
     let up = sandbox.ok("up").says("blue is live");
     assert_eq!(up.stderr.matches("container_name").count(), 1, "one warning: {up}");
+    let _ = sandbox.ok("plan deploy").says("container_name");
     // The published port is a route, and no port of the container.
     assert_eq!(engine::ask(&["port", &sandbox.thing("blue-web-1")]), "");
     let database = engine::container(&format!("{}-db", sandbox.name)).expect("the database");
@@ -147,11 +148,11 @@ fn a_php_site_and_its_database_in_one_file() {
         [("blue", "web", "php-fpm"), ("green", "web", "nginx"), ("durable", "db", "mariadbd")]
     {
         let project = sandbox.thing(layer);
-        let listed = compose::run(&project, &["ps", "--format", "{{.Service}} {{.State}}"]).ok();
-        assert_eq!(listed.stdout.trim(), format!("{service} running"), "{listed}");
-        let _ = compose::run(&project, &["top"]).ok().shows(service).shows(process);
-        let logs = compose::run(&project, &["logs", service]).ok();
-        assert!(layer != "durable" || logs.stdout.contains("ready for connections"), "{logs}");
+        let listed = format!("{service} running\n");
+        compose::shows(&project, &["ps", "--format", "{{.Service}} {{.State}}"], &[&listed]);
+        compose::shows(&project, &["top"], &[service, process]);
+        let said: &[&str] = if layer == "durable" { &["ready for connections"] } else { &[] };
+        compose::shows(&project, &["logs", service], said);
     }
 }
 

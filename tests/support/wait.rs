@@ -17,6 +17,20 @@ pub fn until<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>
     }
 }
 
-pub fn until_true(limit: Duration, what: &str, mut look: impl FnMut() -> bool) {
-    until(limit, what, || look().then_some(()));
+/// Whether it gets true in time.
+pub fn is_true(limit: Duration, mut look: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        if look() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn until_true(limit: Duration, what: &str, look: impl FnMut() -> bool) {
+    assert!(is_true(limit, look), "waited {} s in vain: {what}", limit.as_secs());
 }

@@ -315,14 +315,14 @@ impl World {
         Ok(Output { code: 1, text: behaviour.probe_says })
     }
 
-    /// What each run said, with the time of its start.
+    /// What each run said, just before its start: a real engine takes the time of that when the start is done.
     pub fn log(&mut self, name: &str) -> Result<Vec<(i64, String)>> {
         let container = self.container(name)?;
         let (spec, starts) = (container.spec.clone(), container.starts.clone());
         let says = self.behaviour(&spec).says;
         let lines = says.lines().map(|line| format!("{line}\n"));
         let lines: Vec<String> = lines.collect();
-        let run = |time: i64| lines.iter().map(move |line| (time, line.clone()));
+        let run = |time: i64| lines.iter().map(move |line| (time - 1, line.clone()));
         Ok(starts.into_iter().flat_map(run).collect())
     }
 

@@ -88,6 +88,37 @@ async fn a_client_that_leaves_before_the_answer_is_counted_as_such() {
     super::stage::eventually(async || value(&metrics(&stage).await, &series) == Some(1)).await;
 }
 
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_counted_as_such_over_http2_too() {
+    let edit = |options: &mut crate::proxy::Options| {
+        options.metrics = Some(0);
+        options.limits.answer_time = std::time::Duration::from_millis(300);
+    };
+    let stage = Stage::with(listeners(), edit, &[]);
+    let blue = Backend::start("blue").await;
+    stage.put(Blue, blue.address).await;
+    stage.switch(Blue).await;
+    let stream = tokio::net::TcpStream::connect(stage.live()).await.unwrap();
+    let (mut send, connection) = hyper::client::conn::http2::handshake(
+        hyper_util::rt::TokioExecutor::new(),
+        hyper_util::rt::TokioIo::new(stream),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get("http://shop.example/slow?60000");
+    let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+    let answer = send.send_request(request).await.unwrap();
+    assert_eq!(answer.status(), 504);
+    assert_eq!(answer.headers()["x-envctl-color"], "blue");
+    let all = metrics(&stage).await;
+    let count = |code: &str| {
+        let labels = format!("route=\"{WEB}\",preview=\"false\",color=\"blue\",code=\"{code}\"");
+        value(&all, &format!("envctl_requests_total{{{labels}}}"))
+    };
+    assert_eq!((count("5xx"), count("499").unwrap_or(0)), (Some(1), 0), "{all}");
+}
+
 async fn access(stage: &Stage, after: Option<AccessMark>) -> (Vec<serde_json::Value>, AccessMark) {
     match stage.ask(Ask::Access { tail: 100, after }).await {
         Answer::Access { lines, mark } => {

@@ -56,6 +56,7 @@ async fn run_with(
         before_known: None,
         heard: std::cell::RefCell::default(),
         outputs: std::cell::RefCell::default(),
+        said: std::cell::RefCell::default(),
     };
     executor.run(plan).await.map(|_| ())
 }

@@ -126,6 +126,7 @@ async fn makes_known(engine: &Memory, told: &Told) -> Result<Duration, RunError>
         before_known: Some(&keep),
         heard: std::cell::RefCell::default(),
         outputs: std::cell::RefCell::default(),
+        said: std::cell::RefCell::default(),
     };
     let started = Instant::now();
     executor.run(&plan).await.map_err(|failure| failure.source)?;
