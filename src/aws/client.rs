@@ -110,6 +110,14 @@ impl Client {
         Ok(Self { endpoint, region: region.to_owned(), credentials, wire })
     }
 
+    /// The same as another account of LocalStack, which tells them by their credentials: nothing is shared but names of
+    /// buckets.
+    #[must_use]
+    pub fn as_account(mut self, number: &str) -> Self {
+        number.clone_into(&mut self.credentials.id);
+        self
+    }
+
     /// A call in the query protocol, which answers in XML.
     pub(super) async fn query(
         &self,

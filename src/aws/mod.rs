@@ -20,4 +20,5 @@ pub use error::AwsError;
 pub use outputs::{PREFIX as OUTPUTS, fill, uses, variable};
 pub use resources::{Resources, Section, Wrong};
 pub use secret::{Part, Secret};
+pub use template::rehearsed;
 pub use template::{Template, template};

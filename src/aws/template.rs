@@ -67,6 +67,19 @@ pub fn template(resources: &Resources, description: &str) -> Result<Template, Ve
     Ok(Template { body, outputs: names, secrets, queues })
 }
 
+/// The template for another account of LocalStack, where buckets need other names; none where those are not known.
+pub fn rehearsed(body: &str) -> Option<String> {
+    let Ok(mut template) = serde_json::from_str::<Value>(body) else {
+        return (!body.contains(BUCKET.name)).then(|| body.to_owned());
+    };
+    let all = template.get_mut("Resources").and_then(Value::as_object_mut)?;
+    for resource in all.values_mut().filter(|it| it["Type"] == BUCKET.name) {
+        let Value::String(name) = &mut resource["Properties"]["BucketName"] else { return None };
+        name.push_str("-rehearsal");
+    }
+    Some(template.to_string())
+}
+
 struct Making<'a> {
     all: &'a Resources,
     resources: Map<String, Value>,

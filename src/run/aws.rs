@@ -18,6 +18,8 @@ type Progress<'a> = &'a (dyn Fn(engine::Step) + Send + Sync);
 
 /// The longest that a stack is waited for.
 const LIMIT: Duration = Duration::from_secs(900);
+/// The account in which a change is rehearsed on LocalStack.
+const REHEARSAL: &str = "999999999999";
 /// The id that LocalStack gives to what it does not have and says it made.
 const MOCKED: &str = "unknown";
 /// Carries a connection between its own streams and a port of its container; a Python, since LocalStack has one.
@@ -190,7 +192,7 @@ pub(super) async fn deploy(
     progress: Progress<'_>,
 ) -> Result<BTreeMap<String, String>, RunError> {
     let client = connect(engine, job).await?;
-    Deployment { client: &client, job, progress }.run().await
+    Deployment { client: &client, job, progress }.run(engine).await
 }
 
 struct Deployment<'a> {
@@ -200,7 +202,7 @@ struct Deployment<'a> {
 }
 
 impl Deployment<'_> {
-    async fn run(&self) -> Result<BTreeMap<String, String>, RunError> {
+    async fn run(&self, engine: &dyn Engine) -> Result<BTreeMap<String, String>, RunError> {
         let Self { client, job, .. } = *self;
         self.settled().await?;
         let mut standing = standing(client, job).await?;
@@ -226,6 +228,9 @@ impl Deployment<'_> {
             if whole && !job.may_lose {
                 self.keeps(standing.changes.lost().cloned().collect())?;
             }
+            if standing.stack.is_some() && !standing.changes.is_empty() && !self.is_aws() {
+                self.rehearse(engine).await?;
+            }
             self.change(&standing).await?;
         }
         self.finish().await.map_err(|source| call(job, source))?;
@@ -233,6 +238,29 @@ impl Deployment<'_> {
         let mut outputs = stack.unwrap_or_default().outputs;
         outputs.retain(|name, _| job.template.outputs.contains(name));
         Ok(outputs)
+    }
+
+    /// Deploys the stack in an account of its own and takes it away again. LocalStack forgets resources of a stack whose
+    /// update failed, so what cannot be deployed has to be found before.
+    async fn rehearse(&self, engine: &dyn Engine) -> Result<(), RunError> {
+        let Some(body) = aws::rehearsed(&self.job.template.body) else { return Ok(()) };
+        let mut job = self.job.clone();
+        job.template.body = body;
+        let client = connect(engine, &job).await?.as_account(REHEARSAL);
+        let rehearsal = Deployment { client: &client, job: &job, progress: &|_| () };
+        if rehearsal.at_rest().await?.is_some() {
+            // Of one that was broken off.
+            rehearsal.delete().await?;
+        }
+        let done = rehearsal.change(&Standing::default()).await;
+        match done {
+            Ok(()) => rehearsal.delete().await,
+            Err(RunError::Aws(AwsFailure::Stack { stack, reasons, .. })) => {
+                let then = "\n  it is as it was: a rehearsal found that".to_owned();
+                Err(AwsFailure::Stack { stack, reasons, then }.into())
+            }
+            Err(other) => Err(other),
+        }
     }
 
     fn say(&self, line: String) {

@@ -123,7 +123,7 @@ fn a_stack_in_the_durable_layer_is_deployed_changed_and_rolled_back_and_made_who
     sandbox.edit("envctl.yaml", "[orders]", wrong);
     let failed = sandbox.envctl("deploy green").run().code(6);
     let failed = failed.says("OrderEventsSubscription2 (AWS::SNS::Subscription)");
-    let _ = failed.says("does not support this protocol").says("it is rolled back");
+    let _ = failed.says("does not support this protocol").says("it is as it was");
     let status = sandbox.ok("aws status --json").json();
     let there: Vec<&str> = status["resources"]
         .as_array()
@@ -165,7 +165,7 @@ fn each_color_has_a_stack_in_its_own_localstack() {
     let _ = sandbox.ok("up").says("blue is live").says("adds OrdersQueue (AWS::SQS::Queue)");
     let url = "http://localstack:4566/queue/us-east-1/000000000000/orders";
     assert_eq!(sandbox.ask("/mark"), url);
-    let _ = sandbox.ok("up").says("blue");
+    let _ = sandbox.ok("up").says("up to date");
     sandbox.edit("envctl.yaml", "orders: { maxReceiveCount: 3 }", "orders:\n    late:");
     let _ = sandbox.ok("plan").shows("localstack starts without it");
     let _ = sandbox.ok("deploy green").says("adds LateQueue");
