@@ -1,5 +1,6 @@
 //! envctl: blue/green deployments on one Docker host. `ARCHITECTURE.md` is the map; `tests/layers.rs` holds its layers.
 
+pub mod aws;
 pub mod base;
 pub mod cli;
 pub mod compose;

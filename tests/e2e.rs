@@ -5,6 +5,7 @@
 mod support;
 
 mod e2e {
+    mod aws;
     mod bake;
     mod bench;
     mod broken;

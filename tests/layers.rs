@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["model"],
-    &["compose", "engine", "proxy", "database"],
+    &["compose", "engine", "proxy", "database", "aws"],
     &["config"],
     &["plan"],
     &["run"],

@@ -3,9 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    bench, build, ci, cleanup, completions, config, credentials, deploy, doctor, durable, exchange,
-    history, init, logs, maintenance, pause, plan, proxy, rollback, scale, status, switch, test,
-    tls, up,
+    aws, bench, build, ci, cleanup, completions, config, credentials, deploy, doctor, durable,
+    exchange, history, init, logs, maintenance, pause, plan, proxy, rollback, scale, status,
+    switch, test, tls, up,
 };
 use crate::ui::Progress;
 
@@ -58,6 +58,7 @@ pub enum Command {
     Plan(plan::Args),
     Config(config::Args),
     Durable(durable::Args),
+    Aws(aws::Args),
     Tls(tls::Args),
     Credentials(credentials::Args),
     Bench(bench::Args),
@@ -84,6 +85,7 @@ impl Command {
             | Self::Bench(_)
             | Self::Cleanup(_) => true,
             Self::Durable(args) => args.changes(),
+            Self::Aws(args) => args.changes(),
             _ => false,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::exit::Exit;
 use crate::{
+    aws::AwsError,
     config::ConfigError,
     database::Unsuited,
     engine::EngineError,
@@ -9,7 +10,7 @@ use crate::{
     ops::OpsError,
     plan::Conflict,
     proxy,
-    run::{Cause, Evidence, ProxyError, RunError},
+    run::{AwsFailure, Cause, Evidence, ProxyError, RunError},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,10 @@ impl CliError {
                     | RunError::Command { .. }
                     | RunError::File(_)
                     | RunError::Damaged { .. } => vec![],
+                    RunError::Aws(failure) => aws_hints(failure),
+                    RunError::NoOutput { .. } => one(
+                        "`envctl aws outputs` lists them; what another release used may not be in envctl.yaml any more",
+                    ),
                     RunError::Unsuited { reason, .. } => {
                         return vec![unsuited_hint(reason).to_owned()];
                     }
@@ -201,6 +206,18 @@ impl CliError {
                 one("no traffic was moved; `--path` asks for another path")
             }
             OpsError::NoHttpRoute => one("`--url http://HOST:PORT` names another address"),
+            OpsError::Aws(failure) => aws_hints(failure),
+            OpsError::NoAws => one("docs/aws.md has what it may say"),
+            OpsError::AwsDown { .. } | OpsError::NoStack { .. } | OpsError::NotOnAws { .. } => one(
+                "`envctl durable up` brings up what the durable layer has, `envctl up` everything",
+            ),
+            OpsError::NoAwsCredentials => {
+                one("the shell, an env_file of the environment or `.env` may set them")
+            }
+            OpsError::NoQueue { near: Some(near), .. } => vec![format!("did you mean `{near}`?")],
+            OpsError::LookCounts { .. } => {
+                one("its dead-letter queue can be looked into; on LocalStack any queue can")
+            }
             OpsError::NothingLive => one("`envctl up` brings everything up"),
             OpsError::Interrupted => {
                 one("what was done stands; running the command again goes on from here")
@@ -225,12 +242,16 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::SnapshotExists { .. }
         | OpsError::NoWayTo { .. }
         | OpsError::NoTestService { .. }
+        | OpsError::NoAws
+        | OpsError::NoAwsCredentials
+        | OpsError::NoQueue { .. }
         | OpsError::NoService { .. } => Exit::Usage,
         OpsError::Engine(error) => engine(error),
         OpsError::Proxy(error) => talk(error),
         OpsError::Failed { failure, .. } | OpsError::Unfinished { failure, .. } => {
             match &failure.source {
                 RunError::NotHealthy(_) | RunError::Exceeded(_) => Exit::Unhealthy,
+                RunError::Aws(failure) => aws(failure),
                 RunError::Engine(error) | RunError::Service { source: error, .. } => engine(error),
                 RunError::Proxy(error) => talk(error),
                 RunError::StillOpen(_)
@@ -238,6 +259,7 @@ fn exit(error: &OpsError) -> Exit {
                 | RunError::File(_)
                 | RunError::Damaged { .. }
                 | RunError::Unsuited { .. }
+                | RunError::NoOutput { .. }
                 | RunError::NotStoppedCleanly { .. } => Exit::Failed,
             }
         }
@@ -245,10 +267,15 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::Exceeded { .. }
         | OpsError::Conflict(Conflict::TestsFailed { .. })
         | OpsError::NoAnswer { .. } => Exit::Unhealthy,
+        OpsError::Aws(failure) => aws(failure),
         OpsError::Locked { .. } => Exit::Locked,
         OpsError::Interrupted => Exit::Interrupted,
         OpsError::Conflict(_)
         | OpsError::NotOurs { .. }
+        | OpsError::AwsDown { .. }
+        | OpsError::NoStack { .. }
+        | OpsError::NotOnAws { .. }
+        | OpsError::LookCounts { .. }
         | OpsError::NothingLive
         | OpsError::ProxyStopped
         | OpsError::NothingToRollBack { .. }
@@ -282,6 +309,32 @@ const fn engine(error: &EngineError) -> Exit {
         EngineError::Context { .. } => Exit::Usage,
         _ => Exit::Failed,
     }
+}
+
+const fn aws(failure: &AwsFailure) -> Exit {
+    match failure {
+        AwsFailure::Stack { .. } | AwsFailure::Late { .. } => Exit::Unhealthy,
+        AwsFailure::Call { .. } | AwsFailure::WouldLose { .. } | AwsFailure::Fixed { .. } => {
+            Exit::Failed
+        }
+    }
+}
+
+fn aws_hints(failure: &AwsFailure) -> Vec<String> {
+    let text = match failure {
+        AwsFailure::Stack { .. } => "`envctl aws status` shows how the stack stands",
+        AwsFailure::WouldLose { .. } => {
+            "once nothing needs it: `envctl aws apply`, or `envctl durable up --apply`"
+        }
+        AwsFailure::Fixed { .. } => {
+            "`envctl aws apply` makes the whole stack anew: messages of its queues and objects of its buckets go"
+        }
+        AwsFailure::Call { source: AwsError::Unreachable { .. }, .. } => {
+            "is it up? `envctl durable logs` or `envctl logs` shows what it says"
+        }
+        AwsFailure::Call { .. } | AwsFailure::Late { .. } => return vec![],
+    };
+    vec![text.to_owned()]
 }
 
 const fn talk(error: &ProxyError) -> Exit {

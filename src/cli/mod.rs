@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out. One file a command; its doc comment is its help. May import everything.
 
 mod args;
+mod aws;
 mod bench;
 mod build;
 mod ci;
@@ -114,6 +115,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::Init(args) => init::run(context, args).await,
         Command::Ci(args) => ci::run(context, args),
         Command::Durable(args) => durable::run(context, args).await,
+        Command::Aws(args) => aws::run(context, args).await,
         Command::Tls(args) => tls::run(context, args).await,
         Command::Bench(args) => bench::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,

@@ -9,6 +9,7 @@ use super::{
     problem::{Files, Problem, Problems},
     template::{self, TemplateError},
 };
+use crate::base::words;
 
 /// Of more undefined variables, the further ones are not told.
 const MOST_WARNINGS: usize = 100;
@@ -63,6 +64,12 @@ impl Walk<'_> {
         }
     }
 
+    /// The output that was likely meant.
+    fn near(&self, output: &str) -> Option<String> {
+        let known = self.environment.keys().filter_map(|key| key.strip_prefix(template::OUTPUTS));
+        words::nearest(output, known).map(|near| format!("did you mean `{near}`?"))
+    }
+
     fn expand(&mut self, text: &mut String, at: super::problem::Place) {
         let mut undefined = vec![];
         let lookup = |name: &str| self.environment.get(name).cloned();
@@ -70,8 +77,11 @@ impl Walk<'_> {
             Ok(value) => *text = value,
             Err(_) if self.problems.is_full() => {}
             Err(error) => {
-                let hint = matches!(error, TemplateError::Invalid(_))
-                    .then(|| "a literal $ is written $$".to_owned());
+                let hint = match &error {
+                    TemplateError::Invalid(_) => Some("a literal $ is written $$".to_owned()),
+                    TemplateError::NoOutput(name) => self.near(name),
+                    TemplateError::Required { .. } => None,
+                };
                 let problem = self.files.problem(at, &self.path, error.to_string());
                 self.problems.push(problem.with_hint(hint));
             }

@@ -9,7 +9,12 @@ pub enum TemplateError {
     Invalid(String),
     #[error("the variable `{variable}` is not set{}", because(.reason))]
     Required { variable: String, reason: String },
+    #[error("`aws` of envctl.yaml has no output `{0}`")]
+    NoOutput(String),
 }
+
+/// Before the name of an output of the project's AWS stack: `${aws.outputs.OrdersQueueUrl}`, in braces only.
+pub const OUTPUTS: &str = "aws.outputs.";
 
 fn because(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(": {reason}") }
@@ -106,9 +111,14 @@ fn substitute(
     undefined: &mut Vec<String>,
     depth: usize,
 ) -> Result<Option<String>, TemplateError> {
-    let (name, rest) = body.split_at(name_length(body));
+    let output = body.strip_prefix(OUTPUTS).map(name_length).filter(|length| *length > 0);
+    let length = output.map_or_else(|| name_length(body), |length| OUTPUTS.len() + length);
+    let (name, rest) = body.split_at(length);
     if name.is_empty() {
         return Ok(None);
+    }
+    if output.is_some() && lookup(name).is_none() {
+        return Err(TemplateError::NoOutput(name[OUTPUTS.len()..].to_owned()));
     }
     if rest.is_empty() {
         return Ok(Some(value_of(name, lookup, undefined)));

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::{
-    Check, ChooserFile, Hooks,
+    AwsFile, Check, ChooserFile, Hooks,
     route::{RouteFile, routes},
     scalar::{duration, number, optional_number},
 };
@@ -30,6 +30,8 @@ pub struct ProjectFile {
     /// Variables that `envctl credentials` gives random values.
     #[serde(default)]
     pub credentials: Vec<String>,
+    /// Resources on AWS, or on what stands for it.
+    pub aws: Option<AwsFile>,
 }
 
 impl ProjectFile {
@@ -44,6 +46,7 @@ impl ProjectFile {
             checks: vec![],
             hooks: Hooks::default(),
             credentials: vec![],
+            aws: None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The project file, the environment chosen and the variables that its files see. The only place that reads the
-//! process's environment. Imports `base`, `model` and `compose` (whose reader it uses for `envctl.yaml`).
+//! process's environment. Imports `base`, `model`, `compose` (whose reader it uses for `envctl.yaml`) and `aws` (which makes
+//! a template of what the file says).
 
+mod aws;
 mod checks;
 mod chooser;
 mod credentials;
@@ -12,6 +14,7 @@ mod route;
 mod scalar;
 mod shell;
 
+pub use aws::{Aws, AwsFile, Endpoint};
 pub use checks::{
     Ask, Check, Expected, Header, Method, Pattern, Pointer, PreviewCheck, RequestCheck, Send,
     TlsCheck,

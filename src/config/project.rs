@@ -7,8 +7,9 @@ use std::{
 
 use indexmap::IndexMap;
 
-use super::{EnvironmentFile, ProjectFile, Shell};
+use super::{Aws, EnvironmentFile, ProjectFile, Shell};
 use crate::{
+    aws,
     base::{
         files::{self, FileError},
         words,
@@ -49,6 +50,8 @@ pub struct Project {
     pub variables: IndexMap<String, String>,
     /// What the credentials file holds.
     pub credentials: IndexMap<String, String>,
+    /// What `aws:` describes, where the file has it.
+    pub aws: Option<Aws>,
     /// What is to be warned of in the files that the variables are from.
     pub warnings: Vec<compose::Problem>,
     /// Whether relative paths of Compose files are made absolute; only to show files as written they are not.
@@ -112,7 +115,7 @@ impl Project {
         let names = Names::new(file.name.clone(), name);
         variables.insert("ENVCTL_PROJECT".to_owned(), names.project.clone());
         variables.insert("ENVCTL_ENV".to_owned(), names.environment.clone());
-        let project = Self {
+        let mut project = Self {
             root,
             file,
             origin,
@@ -120,9 +123,15 @@ impl Project {
             names,
             variables,
             credentials,
+            aws: None,
             warnings,
             resolve_paths: true,
         };
+        project.aws = Aws::of(&project)?;
+        for output in project.aws.iter().flat_map(|aws| &aws.template.outputs) {
+            let name = format!("{}{output}", aws::OUTPUTS);
+            project.variables.insert(name, aws::variable(output));
+        }
         let routes = &project.file.proxy.routes;
         if !routes.is_empty() {
             let http = routes.iter().filter(|route| !route.tcp);
@@ -162,6 +171,7 @@ impl Project {
             names,
             variables,
             credentials: IndexMap::new(),
+            aws: None,
             warnings,
             resolve_paths: true,
         })
@@ -181,6 +191,7 @@ impl Project {
         let files =
             self.load(&files, &self.names.compose_project(color.as_str()), &variables, &named)?;
         self.check_named(&files)?;
+        self.check_aws(&files)?;
         Ok(files)
     }
 

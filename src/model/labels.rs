@@ -15,6 +15,8 @@ pub const HOOK: &str = "dev.envctl.hook";
 pub const SPEC_HASH: &str = "dev.envctl.spec-hash";
 /// What a durable container was made from, field by field and without secrets, as JSON: for people who ask what changed.
 pub const DEFINITION: &str = "dev.envctl.definition";
+/// Hash of the AWS stack's outputs that its variables have.
+pub const AWS_OUTPUTS: &str = "dev.envctl.aws-outputs";
 /// The version of envctl that made it.
 pub const VERSION: &str = "dev.envctl.version";
 /// Who holds the lock: JSON of [`super::Holder`].

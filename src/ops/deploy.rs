@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::FutureExt as _;
 
 use super::{
-    OpsError, Session,
+    OpsError, Session, aws,
     history::{self, Recorded},
     lock::locked,
     ports,
@@ -165,7 +165,10 @@ pub(super) async fn ready(
         let (job, there, folder) = proxy::image(session).await?;
         (Some((job, there)), folder)
     };
-    let images = sources::images(session, app.services.iter()).await?;
+    let (images, aws) = tokio::try_join!(
+        sources::images(session, app.services.iter()),
+        aws::for_app(session, observed, &app)
+    )?;
     let plan = plan::deploy(&Deploy {
         names: &session.project.names,
         app: &app,
@@ -178,6 +181,7 @@ pub(super) async fn ready(
         created: &clock::now(),
         drain: session.project.file.proxy.drain,
         force,
+        aws,
     })?;
     let mut warnings = std::mem::take(&mut app.warnings);
     warnings.extend(fewer_than_live(&app, routing));

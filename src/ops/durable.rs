@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{
-    OpsError, Session, definition,
+    OpsError, Session, aws, definition,
     history::{self, Recorded},
     lock::{self, locked},
     ports, restore, rotate, snapshot,
@@ -51,7 +51,9 @@ pub async fn plan_durable_up(
     let (observed, images) =
         tokio::try_join!(session.observe(), sources::images(session, desired.services.iter()))?;
     let names = &session.project.names;
-    let (plan, mut differences) = plan::durable_up(names, &desired, &observed, &images, apply)?;
+    let aws = aws::for_durable(session, &observed, &desired, apply).await?;
+    let (plan, mut differences) =
+        plan::durable_up(names, &desired, &observed, &images, aws, apply)?;
     definition::explain(session, &desired, &observed, &mut differences).await?;
     Ok((plan, differences))
 }
@@ -107,8 +109,9 @@ impl Layer {
         let images = sources::images(session, self.desired.services.iter());
         let (observed, images) = tokio::try_join!(session.observe(), images)?;
         let names = &session.project.names;
+        let aws = aws::for_durable(session, &observed, &self.desired, apply).await?;
         let (plan, mut differences) =
-            plan::durable_up(names, &self.desired, &observed, &images, apply)?;
+            plan::durable_up(names, &self.desired, &observed, &images, aws, apply)?;
         definition::explain(session, &self.desired, &observed, &mut differences).await?;
         Ok((observed, plan, differences))
     }

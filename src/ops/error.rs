@@ -9,7 +9,7 @@ use crate::{
     engine::EngineError,
     model::{Color, Holder},
     plan::Conflict,
-    run::{Failure, ProxyError},
+    run::{AwsFailure, Failure, ProxyError},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +142,22 @@ pub enum OpsError {
     SwitchCommand { command: String, reason: String },
     #[error("no clients for the load: {reason}")]
     NoThread { reason: String },
+    #[error(transparent)]
+    Aws(#[from] AwsFailure),
+    #[error("envctl.yaml describes no AWS resources: it has no `aws`")]
+    NoAws,
+    #[error("`{service}`, which stands for AWS, does not run")]
+    AwsDown { service: String },
+    #[error("no credentials for AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set")]
+    NoAwsCredentials,
+    #[error("there is no aws stack {stack}")]
+    NoStack { stack: String },
+    #[error("no queue `{name}` in `aws`; {}", if known.is_empty() { "it has none".to_owned() } else { format!("there are {}", known.join(", ")) })]
+    NoQueue { name: String, known: Vec<String>, near: Option<String> },
+    #[error("aws stack {stack} has no queue `{queue}` yet")]
+    NotOnAws { queue: String, stack: String },
+    #[error("looking into `{queue}` would count as a try of its messages: AWS has no other look")]
+    LookCounts { queue: String },
     #[error("interrupted")]
     Interrupted,
 }

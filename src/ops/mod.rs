@@ -1,5 +1,6 @@
 //! The use cases, one file each: observe → plan → execute. Never prints. Imports what is below it.
 
+mod aws;
 mod bake;
 mod bench;
 mod build;
@@ -46,6 +47,7 @@ mod transfer;
 mod undo;
 mod up;
 
+pub use aws::{AwsStatus, aws_apply, aws_outputs, aws_status, peek, redrive};
 pub use bench::{
     Bench, BenchOptions, Kind, OfKind, Switches, Target, Times, What, bench_command, bench_switch,
 };

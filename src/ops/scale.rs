@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    OpsError, Session,
+    OpsError, Session, aws,
     history::{self, Recorded},
     lock::locked,
     ports, sources, state,
@@ -57,6 +57,7 @@ pub async fn scale(session: &Session<'_>, options: &ScaleOptions) -> Result<Scal
             images: &images,
             routing: &routing,
             drain: session.project.file.proxy.drain,
+            aws: aws::for_outputs(session, &observed, color)?,
         })?;
         if plan.is_empty() {
             return Ok(Scaled { color, plan, took: BTreeMap::new() });

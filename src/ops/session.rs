@@ -125,6 +125,7 @@ impl Session<'_> {
             secrets: &secrets,
             before_known,
             heard: RefCell::default(),
+            outputs: RefCell::default(),
             said: RefCell::default(),
         };
         tokio::select! {

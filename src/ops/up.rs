@@ -1,7 +1,7 @@
 //! `up`: the durable layer, a fresh stack on the idle color, its tests, the switch.
 
 use super::{
-    Deployed, OpsError, Session, Switched, Tested,
+    Deployed, OpsError, Session, Switched, Tested, aws,
     deploy::{DeployOptions, deploy_locked},
     durable::{Apply, DurableUp, Layer},
     lock::locked,
@@ -129,7 +129,7 @@ async fn up_to_date(session: &Session<'_>) -> Result<Option<Current>, OpsError> 
     let current = proxy_runs
         && stack.routes == app.routes
         && plan::is_up_to_date(&session.project.names, &app, &observed, &images);
-    if !current {
+    if !current || !aws::is_current(session, &observed, &app).await? {
         return Ok(None);
     }
     let rest = unfinished(session, &observed, &routing, live).await?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Action, Conflict, Id, ImageJob, Plan, Until, Wait, conflict,
+    Action, Aws, Conflict, Id, ImageJob, Plan, Until, Wait, conflict,
     desired::{App, Proxy, Role, is_of},
     proxy,
     stack::{self, Before, Need},
@@ -34,6 +34,7 @@ pub struct Deploy<'a> {
     pub drain: Duration,
     /// Deploy to the live color all the same.
     pub force: bool,
+    pub aws: Option<Aws>,
 }
 
 /// Plans a deployment. A color that gets traffic is refused; what is left of the color's last release goes first.
@@ -63,7 +64,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     )?;
     let proxy = up.started;
     // What routes lead to joins the proxy's network.
-    let mut before = Before { proxy, ..Before::default() };
+    let mut before = Before { proxy, aws: input.aws.clone(), ..Before::default() };
     before.networks.extend(up.network.map(|made| (input.proxy.network.name.clone(), made)));
     before.images = stack::images(&mut plan, app.services.iter(), input.images);
     let cleared = clear(&mut plan, input, proxy, &before.images, live);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Conflict, DataCheck, Id, Plan, conflict,
+    Action, Aws, Conflict, DataCheck, Id, Plan, conflict,
     desired::{Durable, Service, is_of},
     stack::{self, Before, Need},
 };
@@ -54,11 +54,12 @@ pub fn durable_up(
     desired: &Durable,
     observed: &Observed,
     images: &BTreeMap<String, Image>,
+    aws: Option<Aws>,
     apply: bool,
 ) -> Result<(Plan, Vec<Difference>), Conflict> {
     let mut plan = Plan::default();
     let mut differences = vec![];
-    let mut before = Before::default();
+    let mut before = Before { aws, ..Before::default() };
     conflict::external(observed, names, &desired.external)?;
 
     let mut missing = vec![];

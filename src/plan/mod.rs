@@ -1,5 +1,6 @@
 //! Desired × observed → plan. Pure: no I/O, no clock, no randomness. Imports what is below it.
 
+mod aws;
 mod bake;
 mod build;
 mod canary;
@@ -21,6 +22,7 @@ mod test;
 #[cfg(test)]
 mod tests;
 
+pub use aws::{At, Aws, AwsJob, uses_outputs};
 pub use bake::Bake;
 pub use build::build;
 pub use canary::canary;

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use super::{Bake, desired::CertificateFiles};
+use super::{AwsJob, Bake, desired::CertificateFiles};
 use crate::model::{
     Attachment, BuildSpec, Color, NetworkSpec, ServiceSpec, VolumeSpec, control::Request,
 };
@@ -64,6 +64,8 @@ pub enum Action {
     Bake(Color, Bake),
     /// The user's own certificates, read and given to the proxy.
     Certify(Vec<CertificateFiles>),
+    /// Brings the stack of AWS resources to what it shall be, and reads its outputs for the containers made afterwards.
+    DeployAws(Box<AwsJob>),
 }
 
 /// An image to be had under `tag`: pulled if it can be, else built.
@@ -265,6 +267,7 @@ impl Action {
             Self::Tell(_) => "tell-proxy",
             Self::Certify(_) => "certify",
             Self::Bake(..) => "watch",
+            Self::DeployAws(_) => "deploy-aws",
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Action, Conflict, Id, Plan, Until, Wait, conflict,
+    Action, Aws, Conflict, Id, Plan, Until, Wait,
+    aws::uses_outputs,
+    conflict,
     deploy::{drained_within, of_color},
     desired::{App, Role, Service, is_of},
 };
@@ -23,6 +25,7 @@ pub struct Scale<'a> {
     pub images: &'a BTreeMap<String, Image>,
     pub routing: &'a Routing,
     pub drain: Duration,
+    pub aws: Option<Aws>,
 }
 
 /// Plans it. A new replica is known to the proxy when it is healthy; one that goes gets nothing new first, and is stopped when
@@ -56,10 +59,13 @@ pub fn scale(input: &Scale<'_>) -> Result<Plan, Conflict> {
         done.push(plan.push([], start, "start the proxy", "it is stopped"));
     }
     let proxy = done.clone();
+    let is_new = |spec: &&ServiceSpec| observed.container(&spec.name).is_none();
+    let outputs_used = service.replicas.iter().filter(is_new).any(uses_outputs);
+    let outputs = input.aws.as_ref().and_then(|aws| aws.push(&mut plan, [], outputs_used, false));
     for (spec, number) in service.replicas.iter().zip(1..) {
         let found = conflict::own_container(observed, names, "app", &spec.name)?;
         let shown = format!("{color}/{key}-{number}");
-        done.extend(bring_up(&mut plan, input, spec, found, &shown, &proxy));
+        done.extend(bring_up(&mut plan, input, spec, found, &shown, (&proxy, outputs)));
     }
     let reason = format!("{wanted} of {} stay", standing.len());
     for container in standing {
@@ -109,7 +115,7 @@ fn bring_up(
     spec: &ServiceSpec,
     found: Option<&Container>,
     shown: &str,
-    proxy: &[Id],
+    (proxy, outputs): (&[Id], Option<Id>),
 ) -> Option<Id> {
     let Scale { names, app, service, .. } = *input;
     let reason = format!("{} replicas are asked for", service.replicas.len());
@@ -120,7 +126,8 @@ fn bring_up(
         let mut apart = spec.clone();
         apart.networks.retain(|attachment| attachment.network != on_proxy);
         let create = Action::Create(Box::new(apart));
-        last = Some(plan.push([], create, format!("create {shown} ({})", spec.image), &reason));
+        last =
+            Some(plan.push(outputs, create, format!("create {shown} ({})", spec.image), &reason));
     }
     let runs = service.role == Role::Main || input.routing.live == Some(app.color);
     if !runs {

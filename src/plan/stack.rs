@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Id, ImageJob, Plan, Until, Wait,
+    Action, Aws, Id, ImageJob, Plan, Until, Wait,
+    aws::uses_outputs,
     desired::{Role, Service},
 };
 use crate::{
@@ -26,6 +27,8 @@ pub(super) struct Before {
     pub checked: BTreeMap<String, Id>,
     /// The proxy, for services that it is to reach.
     pub proxy: Option<Id>,
+    /// The stack of AWS resources, whose outputs are in variables of services.
+    pub aws: Option<Aws>,
 }
 
 impl Before {
@@ -121,6 +124,11 @@ pub(super) fn services(
     let mut ready: BTreeMap<&str, Vec<Id>> = BTreeMap::new();
     let mut started: BTreeMap<&str, Vec<Id>> = BTreeMap::new();
     let mut created: BTreeMap<&str, Id> = BTreeMap::new();
+    let outputs_used = all.iter().any(|service| {
+        need(service).0 == Need::Create && service.replicas.iter().any(uses_outputs)
+    });
+    let own_aws = before.aws.as_ref().filter(|aws| aws.service.is_none());
+    let mut outputs = own_aws.and_then(|aws| aws.push(plan, [], outputs_used, false));
     for service in in_order(all) {
         let (what, reason) = need(service);
         let shown = format!("{label}{}", service.key);
@@ -139,6 +147,7 @@ pub(super) fn services(
                         .chain(before.places(spec))
                         .chain(before.removed.get(&spec.name))
                         .chain(before.checked.get(&spec.name))
+                        .chain(outputs.as_ref().filter(|_| uses_outputs(spec)))
                         // The engine looks for these when it makes the container.
                         .chain(spec.volumes_from.iter().filter_map(|from| {
                             created.get(from.split(':').next().unwrap_or_default())
@@ -210,8 +219,17 @@ pub(super) fn services(
                 ready.entry(&service.key).or_default().push(step);
             }
         }
+        let stands_for_it =
+            |aws: &&Aws| aws.service.as_deref().is_some_and(|own| own == service.key);
+        if let Some(aws) = before.aws.as_ref().filter(stands_for_it) {
+            let after = ready.get(service.key.as_str()).cloned().unwrap_or_default();
+            let starts = matches!(what, Need::Create | Need::Start);
+            outputs = aws.push(plan, after, outputs_used, starts);
+            // Whoever waits for what stands for AWS waits for what is to be found there.
+            ready.entry(&service.key).or_default().extend(outputs);
+        }
     }
-    ready.into_values().flatten().collect()
+    ready.into_values().flatten().chain(outputs).collect()
 }
 
 fn dependents(all: &[Service], key: &str, routed: bool) -> String {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Conflict, Plan, Until, Wait, conflict, desired::Service, stack};
+use super::{
+    Action, Aws, Conflict, Plan, Until, Wait, aws::uses_outputs, conflict, desired::Service, stack,
+};
 use crate::model::{Color, Image, Names, Observed};
 
 /// A test service and where it runs.
@@ -15,6 +17,7 @@ pub struct Test<'a> {
     pub images: &'a BTreeMap<String, Image>,
     /// The longest that it may run.
     pub limit: std::time::Duration,
+    pub aws: Option<Aws>,
 }
 
 /// Plans one run of a test service. What an earlier run left goes first.
@@ -33,6 +36,9 @@ pub fn test(input: &Test<'_>) -> Result<Plan, Conflict> {
             "of an earlier test",
         )];
     }
+    after.extend(
+        input.aws.as_ref().and_then(|aws| aws.push(&mut plan, [], uses_outputs(spec), false)),
+    );
     let shown = format!("{color}/{}", service.key);
     let created = plan.push(
         after,

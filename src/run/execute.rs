@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    Event, Evidence, Failure, Reporter, RunError, Secrets,
+    Event, Evidence, Failure, Reporter, RunError, Secrets, aws,
     certificates::certify,
     course::Course,
     data::check_data,
@@ -52,6 +52,8 @@ pub struct Executor<'a, 'known> {
     pub before_known: Option<&'a dyn Fn() -> LocalBoxFuture<'known, ()>>,
     /// What came of the streams of the plan.
     pub heard: RefCell<BTreeMap<Id, Heard>>,
+    /// Outputs of the stack of AWS resources, once a step of the plan knows them.
+    pub outputs: RefCell<BTreeMap<String, String>>,
     /// When each container whose log is told had said its last, before it was started.
     pub said: RefCell<BTreeMap<String, Timestamp>>,
 }
@@ -197,9 +199,16 @@ impl Executor<'_, '_> {
                 made => made?,
             },
             Action::RemoveVolume(name) => engine.remove_volume(name).await?,
-            Action::Create(spec) => engine.create(spec).await.map_err(|source| {
-                RunError::Service { service: service_of(plan, &spec.name), done: "created", source }
-            })?,
+            Action::Create(spec) => {
+                let service = || service_of(plan, &spec.name);
+                let filled = aws::filled(spec, &self.outputs.borrow())
+                    .map_err(|output| RunError::NoOutput { service: service(), output })?;
+                engine.create(&filled).await.map_err(|source| RunError::Service {
+                    service: service(),
+                    done: "created",
+                    source,
+                })?;
+            }
             Action::Start(name) => self.start(plan, name).await?,
             Action::Connect(name, attachment) => engine.connect(name, attachment).await?,
             Action::Stop(name) => engine.stop(name, None).await?,
@@ -219,6 +228,10 @@ impl Executor<'_, '_> {
             Action::Pipe(pipe) => {
                 let heard = stream(engine, &plan.step(id).title, pipe, progress).await?;
                 self.heard.borrow_mut().insert(id, heard);
+            }
+            Action::DeployAws(job) => {
+                let outputs = aws::deploy(engine, job, progress).await?;
+                *self.outputs.borrow_mut() = outputs;
             }
             Action::Certify(files) => certify(engine, self.proxy, files).await?,
             Action::Tell(request) => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Evidence, ProxyError, Secrets};
+use super::{AwsFailure, Evidence, ProxyError, Secrets};
 use crate::{
     base::files::{self, FileError},
     database::Unsuited,
@@ -57,6 +57,12 @@ pub enum RunError {
     NotStoppedCleanly { service: String, code: i64 },
     #[error("{}", .0)]
     NotHealthy(Box<Evidence>),
+    /// The stack of AWS resources is not as it shall be.
+    #[error(transparent)]
+    Aws(#[from] AwsFailure),
+    /// A variable waits for what the stack does not have.
+    #[error("{service} cannot be created: the aws stack has no output `{output}`")]
+    NoOutput { service: String, output: String },
     /// What a color under watch exceeded.
     #[error("{0}")]
     Exceeded(String),
@@ -91,6 +97,7 @@ impl Failure {
                     *text = secrets.redact(text);
                 }
             }
+            RunError::Aws(failure) => failure.redact(secrets),
             RunError::Command { said, .. } => {
                 for text in said {
                     *text = secrets.redact(text);

@@ -1,5 +1,6 @@
 //! Executes a plan: order, concurrency, cancellation, events. Takes no decisions. Imports what is below it.
 
+mod aws;
 mod bake;
 mod certificates;
 mod course;
@@ -19,6 +20,9 @@ mod tests;
 mod through;
 mod wait;
 
+pub use aws::{
+    AwsFailure, Standing, connect as connect_aws, outputs_hash, standing as aws_standing,
+};
 pub use certificates::certify;
 pub use diagnosis::Cause;
 pub use event::{Event, Reporter};

@@ -95,6 +95,7 @@ impl Summary {
                 | Action::Pipe(_)
                 | Action::Tell(_)
                 | Action::Bake(..)
+                | Action::DeployAws(_)
                 | Action::Certify(_) => {}
             }
         }

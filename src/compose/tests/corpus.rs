@@ -77,7 +77,7 @@ fn templates_expand_as_in_compose() {
         let lookup = |name: &str| case.env.get(name).cloned();
         let out = match template::expand(&case.r#in, &lookup, &mut undefined) {
             Ok(text) => format!("ok:{text}"),
-            Err(TemplateError::Invalid(_)) => "invalid".to_owned(),
+            Err(TemplateError::Invalid(_) | TemplateError::NoOutput(_)) => "invalid".to_owned(),
             Err(TemplateError::Required { variable, reason }) => {
                 format!("required:{variable}:{reason}")
             }

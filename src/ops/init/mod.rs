@@ -244,6 +244,7 @@ fn refused(
         environment: EnvironmentFile::default(),
         variables,
         credentials: IndexMap::new(),
+        aws: None,
         warnings: vec![],
         resolve_paths: true,
     };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::Tester;
+use super::{super::aws, Tester};
 use crate::{
     ops::{OpsError, sources},
     plan::{self, Test},
@@ -30,6 +30,7 @@ impl Tester<'_> {
             observed: &observed,
             images: &images,
             limit,
+            aws: aws::for_outputs(session, &observed, self.color)?,
         })?;
         match session.execute(&plan, Some(self.color)).await {
             Ok(_) => Ok(vec![]),

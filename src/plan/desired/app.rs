@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    image,
+    aws, image,
     proxy::listeners,
     routes::routes,
     service::{self, Place, Role, Service},
@@ -155,6 +155,11 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         });
     }
     services.sort_by(|a, b| a.key.cmp(&b.key));
+    for service in services.iter().chain(&tests) {
+        let build = source.builds.get(&service.key).map(|(build, _)| build);
+        aws::only_in_variables(project, files, service, build, &mut problems);
+    }
+    aws::order(project, files, &mut services, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }

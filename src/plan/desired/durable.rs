@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     app::{has_own_name, layer_labels, network, volume},
-    image,
+    aws, image,
     proxy::proxy_network,
     service::{self, Place, Role, Service},
     support,
@@ -181,6 +181,11 @@ pub fn durable(
         });
     }
     services.sort_by(|a, b| a.key.cmp(&b.key));
+    for service in &services {
+        let build = builds.get(&service.key).map(|(build, _)| build);
+        aws::only_in_variables(project, files, service, build, &mut problems);
+    }
+    aws::order(project, files, &mut services, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }

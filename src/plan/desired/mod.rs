@@ -1,6 +1,7 @@
 //! What shall be on the engine: Compose files and the project file, in the engine's terms.
 
 mod app;
+mod aws;
 mod colors;
 mod durable;
 mod image;

@@ -1,5 +1,6 @@
 //! Planners: the printed plan is the specification.
 
+mod aws;
 mod cleanup;
 mod deploy;
 mod durable;

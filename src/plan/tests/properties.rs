@@ -191,6 +191,7 @@ fn plans(stage: &Stage, world: &World) -> Vec<Result<Plan, Conflict>> {
             all.push(stage.cleanup(world, app.color));
             for service in &app.services {
                 all.push(plan::scale(&plan::Scale {
+                    aws: None,
                     names: stage.names(),
                     app,
                     service,

@@ -26,6 +26,8 @@ pub struct Stage {
     pub project: Project,
     proxy: OnceCell<desired::Proxy>,
     durable: OnceCell<Durable>,
+    /// What is known of the AWS stack.
+    pub aws: Option<plan::Aws>,
     _folder: tempfile::TempDir,
 }
 
@@ -41,7 +43,13 @@ impl Stage {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let project = Project::open(folder.path(), None, &Shell::default()).unwrap();
-        Self { project, proxy: OnceCell::new(), durable: OnceCell::new(), _folder: folder }
+        Self {
+            project,
+            proxy: OnceCell::new(),
+            durable: OnceCell::new(),
+            aws: None,
+            _folder: folder,
+        }
     }
 
     pub fn new(project: &str, compose: &str) -> Self {
@@ -137,6 +145,7 @@ impl Stage {
             created: "2026-11-21T08:00:00Z",
             drain: Duration::from_secs(30),
             force,
+            aws: self.aws.clone(),
         })
     }
 
@@ -145,7 +154,9 @@ impl Stage {
         world: &World,
         apply: bool,
     ) -> Result<(Plan, Vec<Difference>), Conflict> {
-        plan::durable_up(self.names(), self.durable(), &world.observed, &world.images, apply)
+        let images = &world.images;
+        let aws = self.aws.clone();
+        plan::durable_up(self.names(), self.durable(), &world.observed, images, aws, apply)
     }
 
     pub fn switch(&self, world: &World, to: Color) -> Result<Plan, Conflict> {

@@ -55,6 +55,7 @@ async fn run_with(
         secrets: &secrets,
         before_known: None,
         heard: std::cell::RefCell::default(),
+        outputs: std::cell::RefCell::default(),
         said: std::cell::RefCell::default(),
     };
     executor.run(plan).await.map(|_| ())

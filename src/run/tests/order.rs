@@ -125,6 +125,7 @@ async fn makes_known(engine: &Memory, told: &Told) -> Result<Duration, RunError>
         secrets: &Secrets::new(Vec::<&str>::new()),
         before_known: Some(&keep),
         heard: std::cell::RefCell::default(),
+        outputs: std::cell::RefCell::default(),
         said: std::cell::RefCell::default(),
     };
     let started = Instant::now();

@@ -115,6 +115,8 @@ impl Board {
                 let speaker = match &plan.step(*id).action {
                     // What a one-shot service says is for everybody.
                     Action::Follow(wait) => Some(format!("{} |", wait.service)),
+                    // And what becomes of which resource.
+                    Action::DeployAws(job) => Some(format!("{} |", job.stack)),
                     _ if self.verbose => Some(format!("{}:", plan.step(*id).title)),
                     _ => None,
                 };

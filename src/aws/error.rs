@@ -1,0 +1,19 @@
+//! What a call can end with, other than well.
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AwsError {
+    /// The service said no.
+    #[error("{action}: {message} ({code})")]
+    Refused { action: String, code: String, message: String },
+    #[error("{endpoint} does not answer: {reason}")]
+    Unreachable { endpoint: String, reason: String },
+    #[error("{action}: an answer that is none of AWS: {reason}")]
+    Strange { action: String, reason: String },
+}
+
+impl AwsError {
+    /// Whether the service said no with this code.
+    pub fn is(&self, code: &str) -> bool {
+        matches!(self, Self::Refused { code: own, .. } if own == code)
+    }
+}

@@ -1,0 +1,436 @@
+//! `aws:` of the project file: resources in short forms or a template, and where they go.
+
+use std::{fmt, path::PathBuf};
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+use super::{ConfigError, Project, scalar::optional_number};
+use crate::{
+    aws::{self, Credentials, Resources, Section, Template},
+    base::{files, words},
+    compose::{self, Problem, Problems},
+};
+
+/// The port on which LocalStack answers for all services.
+const PORT: u16 = 4566;
+/// Values of credentials are searched for from this length on: shorter ones may be part of anything.
+const SHORTEST: usize = 6;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AwsFile {
+    /// The Compose service that stands for AWS, of the durable layer or of the app.
+    pub service: Option<String>,
+    /// Its port in its container.
+    #[serde(deserialize_with = "optional_number")]
+    pub port: Option<u16>,
+    /// Another one, as a URL; `{service}` in it is the name of AWS's service.
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    /// Before the names of all resources. None: nothing for a service, `{project}-{env}-` for an endpoint.
+    pub prefix: Option<String>,
+    /// A CloudFormation template in place of short forms.
+    pub template: Option<PathBuf>,
+    #[serde(deserialize_with = "section")]
+    pub queues: Section,
+    #[serde(deserialize_with = "section")]
+    pub topics: Section,
+    #[serde(deserialize_with = "section")]
+    pub buckets: Section,
+    #[serde(deserialize_with = "section")]
+    pub secrets: Section,
+    #[serde(deserialize_with = "section")]
+    pub keys: Section,
+    /// Of SSM; of the template, where one is named.
+    #[serde(deserialize_with = "section")]
+    pub parameters: Section,
+    #[serde(deserialize_with = "section")]
+    pub rules: Section,
+    /// Mail addresses and domains that mail is sent from.
+    pub identities: Vec<String>,
+}
+
+impl AwsFile {
+    fn sections(&self) -> [(&'static str, &Section); 7] {
+        [
+            ("queues", &self.queues),
+            ("topics", &self.topics),
+            ("buckets", &self.buckets),
+            ("secrets", &self.secrets),
+            ("keys", &self.keys),
+            ("parameters", &self.parameters),
+            ("rules", &self.rules),
+        ]
+    }
+}
+
+/// Names, or a mapping of names and what is said of each.
+fn section<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Section, D::Error> {
+    struct Either;
+
+    impl<'de> de::Visitor<'de> for Either {
+        type Value = Section;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of names, or a mapping of names")
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Section, A::Error> {
+            let mut all = Section::new();
+            while let Some(name) = seq.next_element::<String>()? {
+                all.insert(name, Value::Null);
+            }
+            Ok(all)
+        }
+
+        fn visit_map<M: de::MapAccess<'de>>(self, mut map: M) -> Result<Section, M::Error> {
+            let mut all = Section::new();
+            while let Some((name, value)) = map.next_entry()? {
+                all.insert(name, value);
+            }
+            Ok(all)
+        }
+    }
+
+    deserializer.deserialize_any(Either)
+}
+
+/// The AWS resources of a project, ready to be deployed as one stack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aws {
+    pub stack: String,
+    pub endpoint: Endpoint,
+    pub region: String,
+    pub template: Template,
+    /// Of the user's own template.
+    pub parameters: IndexMap<String, String>,
+    pub identities: Vec<String>,
+}
+
+/// Where AWS, or what stands for it, is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A service of the project; it takes any credentials.
+    Service {
+        key: String,
+        port: u16,
+    },
+    Url {
+        url: String,
+        credentials: Option<Credentials>,
+    },
+}
+
+impl Aws {
+    /// What the project file says, as a template. All that is wrong with it comes at once.
+    pub(super) fn of(project: &Project) -> Result<Option<Self>, ConfigError> {
+        let Some(file) = &project.file.aws else { return Ok(None) };
+        let problem = |path: &[&str], message: &str| project.problem(path, message);
+        let variable =
+            |name: &str| project.variables.get(name).filter(|value| !value.is_empty()).cloned();
+        let endpoint = match (&file.service, &file.endpoint) {
+            (Some(key), None) => {
+                Endpoint::Service { key: key.clone(), port: file.port.unwrap_or(PORT) }
+            }
+            (None, Some(url)) if url.starts_with("http://") || url.starts_with("https://") => {
+                let credentials =
+                    Option::zip(variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
+                let token = variable("AWS_SESSION_TOKEN");
+                let credentials = credentials.map(|(id, secret)| Credentials { id, secret, token });
+                Endpoint::Url { url: url.trim_end_matches('/').to_owned(), credentials }
+            }
+            (None, Some(_)) => {
+                let message = "expected a URL such as http://localhost:4566 or https://{service}.eu-central-1.amazonaws.com";
+                return Err(Problems(vec![problem(&["aws", "endpoint"], message)]).into());
+            }
+            _ => {
+                let message = "needs one of `service` (LocalStack, a service of your Compose files) and `endpoint` (a URL)";
+                return Err(Problems(vec![problem(&["aws"], message)]).into());
+            }
+        };
+        let region = file.region.clone().or_else(|| variable("AWS_REGION"));
+        let region = region.or_else(|| variable("AWS_DEFAULT_REGION"));
+        let (template, parameters) = match &file.template {
+            Some(path) => own_template(project, file, path)?,
+            None => (short(project, file, &endpoint)?, IndexMap::new()),
+        };
+        Ok(Some(Self {
+            stack: stack_name(&project.names.prefix()),
+            endpoint,
+            region: region.unwrap_or_else(|| "us-east-1".to_owned()),
+            template,
+            parameters,
+            identities: file.identities.clone(),
+        }))
+    }
+
+    /// The Compose service that stands for AWS.
+    pub fn service(&self) -> Option<&str> {
+        match &self.endpoint {
+            Endpoint::Service { key, .. } => Some(key),
+            Endpoint::Url { .. } => None,
+        }
+    }
+}
+
+/// Letters, digits and `-`, the first a letter.
+fn stack_name(prefix: &str) -> String {
+    let name = prefix.replace('_', "-");
+    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("s{name}") } else { name }
+}
+
+fn short(project: &Project, file: &AwsFile, endpoint: &Endpoint) -> Result<Template, ConfigError> {
+    let default = match endpoint {
+        Endpoint::Service { .. } => String::new(),
+        Endpoint::Url { .. } => format!("{}-", project.names.prefix()),
+    };
+    let resources = Resources {
+        prefix: file.prefix.clone().unwrap_or(default),
+        queues: file.queues.clone(),
+        topics: file.topics.clone(),
+        buckets: file.buckets.clone(),
+        secrets: file.secrets.clone(),
+        keys: file.keys.clone(),
+        parameters: file.parameters.clone(),
+        rules: file.rules.clone(),
+    };
+    let names = &project.names;
+    let description = format!("{} ({}), from envctl.yaml", names.project, names.environment);
+    let made = aws::template(&resources, &description);
+    let mut problems: Vec<Problem> = made
+        .as_ref()
+        .err()
+        .into_iter()
+        .flatten()
+        .map(|wrong| {
+            let path: Vec<&str> =
+                ["aws"].into_iter().chain(wrong.path.iter().map(String::as_str)).collect();
+            project.problem(&path, wrong.message.clone()).with_hint(wrong.hint.clone())
+        })
+        .collect();
+    // A template is kept in clear by whoever deploys it.
+    let secret = |text: &str| {
+        let listed = project.file.credentials.iter().chain(project.credentials.keys());
+        listed
+            .filter_map(|name| Some((name, project.variables.get(name)?)))
+            .find(|(_, value)| value.len() >= SHORTEST && text.contains(value.as_str()))
+            .map(|(name, _)| name.clone())
+    };
+    for (section, all) in file.sections() {
+        for (name, value) in all.iter().filter(|_| section != "secrets") {
+            if let Some(credential) = secret(&value.to_string()) {
+                let message = format!(
+                    "the credential {credential} would be in the template: `secrets` keep it"
+                );
+                problems.push(project.problem(&["aws", section, name], message));
+            }
+        }
+    }
+    match made {
+        Ok(template) if problems.is_empty() => Ok(template),
+        _ => Err(Problems(problems).into()),
+    }
+}
+
+/// The user's own template, as its file has it.
+fn own_template(
+    project: &Project,
+    file: &AwsFile,
+    path: &std::path::Path,
+) -> Result<(Template, IndexMap<String, String>), ConfigError> {
+    let mut problems = vec![];
+    for (section, all) in file.sections() {
+        if section != "parameters" && !all.is_empty() {
+            let message = "a `template` says all: it has no short forms beside it";
+            problems.push(project.problem(&["aws", section], message));
+        }
+    }
+    let path = project.root.join(path);
+    let body = files::read_text(&path)?;
+    let read: serde_yaml::Value = match serde_yaml::from_str(&body) {
+        Ok(read) => read,
+        Err(error) => {
+            problems.push(Problem::of_file(&path, error.to_string()));
+            serde_yaml::Value::Null
+        }
+    };
+    let members = |section: &str| -> Vec<(String, serde_yaml::Value)> {
+        let all = read.get(section).and_then(serde_yaml::Value::as_mapping);
+        all.into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.as_str()?.to_owned(), value.clone())))
+            .collect()
+    };
+    if problems.is_empty() && members("Resources").is_empty() {
+        problems.push(Problem::of_file(&path, "a CloudFormation template has `Resources`"));
+    }
+    let known = members("Parameters");
+    let mut parameters = IndexMap::new();
+    for (name, value) in &file.parameters {
+        if !known.iter().any(|(known, _)| known == name) {
+            let near = words::nearest(name, known.iter().map(|(known, _)| known.as_str()));
+            let message = format!("the template has no parameter `{name}`");
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            problems.push(project.problem(&["aws", "parameters", name], message).with_hint(hint));
+        }
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Array(list) => list
+                .iter()
+                .map(|it| it.as_str().map_or(it.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(","),
+            other => other.to_string(),
+        };
+        parameters.insert(name.clone(), text);
+    }
+    if !problems.is_empty() {
+        return Err(Problems(problems).into());
+    }
+    let is_queue = |(_, resource): &(String, serde_yaml::Value)| {
+        resource.get("Type").and_then(serde_yaml::Value::as_str) == Some("AWS::SQS::Queue")
+    };
+    let queues = members("Resources").into_iter().filter(is_queue);
+    let template = Template {
+        outputs: members("Outputs").into_iter().map(|(name, _)| name).collect(),
+        queues: queues.map(|(id, _)| (id.clone(), id)).collect(),
+        body,
+        secrets: vec![],
+    };
+    Ok((template, parameters))
+}
+
+impl Project {
+    /// The service that stands for AWS has to be in the app's files or in those of the durable layer.
+    pub(super) fn check_aws(&self, files: &compose::Project) -> Result<(), ConfigError> {
+        let Some(key) = self.aws.as_ref().and_then(Aws::service) else { return Ok(()) };
+        if files.services.contains_key(key) {
+            return Ok(());
+        }
+        let durable = self.load_durable()?.map(|files| files.services).unwrap_or_default();
+        if durable.contains_key(key) {
+            return Ok(());
+        }
+        let known = files.services.keys().chain(durable.keys()).map(String::as_str);
+        let near = words::nearest(key, known).map(|near| format!("did you mean `{near}`?"));
+        let message = format!("no service `{key}` in the app's files or the durable layer's");
+        Err(Problems(vec![self.problem(&["aws", "service"], message).with_hint(near)]).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{config::Shell, model::Color};
+
+    use super::*;
+
+    fn open(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Project, String>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let project = Project::open(folder.path(), None, &Shell::default());
+        (folder, project.map_err(|error| error.to_string()))
+    }
+
+    fn wrong(aws: &str) -> String {
+        let file = format!("name: shop\napp: {{}}\naws:\n{aws}");
+        open(&[("envctl.yaml", &file)]).1.unwrap_err()
+    }
+
+    const COMPOSE: &str = "services:\n  localstack: { image: l }\n  api:\n    image: a\n    environment:\n      QUEUE: ${aws.outputs.OrdersQueueUrl}\n";
+
+    #[test]
+    fn an_output_stays_a_variable_until_it_is_known_and_one_that_is_not_made_is_refused() {
+        let file = "name: shop\napp: {}\naws: { service: localstack, queues: [orders] }\n";
+        let (_folder, project) = open(&[("envctl.yaml", file), ("compose.yaml", COMPOSE)]);
+        let app = project.unwrap().load_app(Color::Blue, "r").unwrap();
+        let value = app.services["api"].environment["QUEUE"].clone().unwrap();
+        assert_eq!(value, "${aws.outputs.OrdersQueueUrl}");
+
+        let typo = COMPOSE.replace("QueueUrl", "QueuUrl");
+        let (_folder, project) = open(&[("envctl.yaml", file), ("compose.yaml", &typo)]);
+        let error = project.unwrap().load_app(Color::Blue, "r").unwrap_err().to_string();
+        assert!(error.contains("compose.yaml:6:14 services.api.environment.QUEUE"), "{error}");
+        assert!(error.contains("no output `OrdersQueuUrl`"), "{error}");
+        assert!(error.contains("did you mean `OrdersQueueUrl`?"), "{error}");
+    }
+
+    #[test]
+    fn the_service_has_to_be_in_the_files_of_a_layer() {
+        let file = "name: shop\napp: {}\naws: { service: localstak, queues: [orders] }\n";
+        let (_folder, project) = open(&[("envctl.yaml", file), ("compose.yaml", COMPOSE)]);
+        let error = project.unwrap().load_app(Color::Blue, "r").unwrap_err().to_string();
+        assert!(error.contains("envctl.yaml:3:8 aws.service: no service `localstak`"), "{error}");
+        assert!(error.contains("did you mean `localstack`?"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_names_its_line() {
+        for (aws, words) in [
+            ("  queues: [orders]\n", "needs one of `service`"),
+            ("  endpoint: localhost\n", "expected a URL"),
+            ("  service: l\n  endpoint: http://l\n", "needs one of `service`"),
+            (
+                "  service: l\n  queues:\n    orders: { maxReciveCount: 3 }\n",
+                "envctl.yaml:6:15 aws.queues.orders.maxReciveCount: unknown key",
+            ),
+            (
+                "  service: l\n  topics: { t: { subscriptions: [a] } }\n",
+                "aws.topics.t.subscriptions[0]: no queue `a`",
+            ),
+            ("  service: l\n  queus: [orders]\n", "queus"),
+            ("  service: l\n  template: t.yaml\n", "t.yaml"),
+            ("  service: l\n  queues: orders\n", "a list of names"),
+        ] {
+            let said = wrong(aws);
+            assert!(said.contains(words), "{aws}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_credential_goes_into_a_secret_and_nowhere_else() {
+        let aws = |section: &str| {
+            format!(
+                "name: shop\napp: {{}}\ncredentials: [TOKEN]\naws: {{ service: l, {section}: {{ s: 'a${{TOKEN}}' }} }}\n"
+            )
+        };
+        let credentials = (".envctl/devlocal.credentials", "TOKEN=0123456789abcdef\n");
+        let parameter = aws("parameters");
+        let (_folder, refused) = open(&[("envctl.yaml", &parameter), credentials]);
+        let refused = refused.unwrap_err();
+        assert!(refused.contains("the credential TOKEN would be in the template"), "{refused}");
+        let secret = aws("secrets");
+        let (_folder, project) = open(&[("envctl.yaml", &secret), credentials]);
+        let aws = project.unwrap().aws.unwrap();
+        assert_eq!(aws.template.secrets[0].wanted(None), "a0123456789abcdef");
+        assert!(!aws.template.body.contains("0123456789"));
+    }
+
+    #[test]
+    fn a_template_of_ones_own_has_its_outputs_and_parameters() {
+        let template = "Parameters:\n  Stage: { Type: String }\nResources:\n  Orders: { Type: AWS::SQS::Queue, Properties: { QueueName: !Sub 'orders-${Stage}' } }\nOutputs:\n  Url: { Value: !Ref Orders }\n";
+        let file = |parameter: &str| {
+            format!(
+                "name: shop\napp: {{}}\naws: {{ endpoint: 'http://localhost:4566/', template: t.yaml, parameters: {{ {parameter}: ci }} }}\n"
+            )
+        };
+        let right = file("Stage");
+        let (_folder, project) = open(&[("envctl.yaml", &right), ("t.yaml", template)]);
+        let aws = project.unwrap().aws.unwrap();
+        assert_eq!(
+            (aws.template.outputs, aws.template.body.as_str()),
+            (vec!["Url".to_owned()], template)
+        );
+        assert_eq!((aws.parameters["Stage"].as_str(), aws.stack.as_str()), ("ci", "shop-devlocal"));
+        assert_eq!(aws.template.queues["Orders"], "Orders");
+        let typo = file("Stag");
+        let (_folder, project) = open(&[("envctl.yaml", &typo), ("t.yaml", template)]);
+        let error = project.unwrap_err();
+        assert!(error.contains("no parameter `Stag`") && error.contains("`Stage`?"), "{error}");
+    }
+}
