@@ -45,7 +45,8 @@ fn each_order_is_stored_once_while_colors_are_switched_and_the_processor_is_kill
     let localstack = sandbox.ports.get(LOCALSTACK);
     let send = format!("{QUEUE}?Action=SendMessage&MessageBody=no-order");
     let _ = http::get(localstack, &send).status(200);
-    wait::until_true(STORED, "the dead letter", || letters(localstack, "orders-failed") == 1);
+    wait::until_true(STORED, "the dead letter", || letters(localstack, "orders-dlq") == 1);
+    let _ = sandbox.ok("aws queue peek orders-dlq").shows("no-order");
     let log = sandbox.ok("logs blue order-processor").stdout;
     for number in 1..=4 {
         let line = format!("try {number} of an order failed: the message has no key");
@@ -90,7 +91,7 @@ fn each_order_is_stored_once_while_colors_are_switched_and_the_processor_is_kill
     let rows: BTreeSet<_> = rows.into_iter().collect();
     assert_eq!(rows, keys.into_iter().collect::<BTreeSet<_>>());
 
-    assert_eq!(letters(localstack, "orders-failed"), 1);
+    assert_eq!(letters(localstack, "orders-dlq"), 1);
 }
 
 /// The messages in a queue, those that somebody has at hand included.
