@@ -255,6 +255,7 @@ fn refused(
         paths,
         color: Color::Blue,
         release: "",
+        durable: &BTreeMap::new(),
         replicas: &BTreeMap::new(),
         builds: &builds,
         wait,
