@@ -24,8 +24,8 @@ use tokio::{
 
 use super::{AwsError, xml::Element};
 
-/// The longest that a call may take.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The longest that a call may take: on a busy machine LocalStack needs its time for the first one of each service.
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// What requests are signed with.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ impl fmt::Debug for Credentials {
 pub struct Client {
     /// `http://127.0.0.1:4566`; `{service}` in it is the name of AWS's service.
     endpoint: String,
+    /// What messages call it.
+    shown: String,
     region: String,
     credentials: Credentials,
     wire: Wire,
@@ -86,6 +88,7 @@ impl Client {
         })?;
         Ok(Self {
             endpoint: endpoint.to_owned(),
+            shown: endpoint.to_owned(),
             region: region.to_owned(),
             credentials,
             wire: Wire::Address(client),
@@ -107,7 +110,8 @@ impl Client {
         let under_way = tokio::spawn(connection).abort_handle();
         let wire = Wire::Stream { requests: Mutex::new(requests), under_way };
         let credentials = Credentials::any();
-        Ok(Self { endpoint, region: region.to_owned(), credentials, wire })
+        let shown = format!("{name}:{port}");
+        Ok(Self { endpoint, shown, region: region.to_owned(), credentials, wire })
     }
 
     /// The same as another account of LocalStack, which tells them by their credentials: nothing is shared but names of
@@ -202,7 +206,7 @@ impl Client {
         request.headers_mut().insert(header::HOST, host);
         self.sign(service, &mut request).map_err(strange)?;
         let unreachable = |reason: String| AwsError::Unreachable {
-            endpoint: self.endpoint.replace("{service}", service),
+            endpoint: self.shown.replace("{service}", service),
             reason,
         };
         match &self.wire {
