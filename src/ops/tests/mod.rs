@@ -15,7 +15,7 @@ mod lock;
 mod proxy;
 mod rollback;
 mod scale;
-mod stage;
+pub(super) mod stage;
 mod status;
 mod traffic;
 mod undo;
