@@ -8,14 +8,19 @@ mod e2e {
     mod bake;
     mod bench;
     mod broken;
+    mod browser;
     mod canary;
     mod choosing;
+    mod copies;
+    mod crashes;
     mod docs;
     mod durable;
     mod durable_states;
     mod elsewhere;
     mod encryption;
     mod engines;
+    mod environments;
+    mod flow;
     mod hooks;
     mod interrupted;
     mod killed;
@@ -27,6 +32,7 @@ mod e2e {
     mod restarted;
     mod rollback;
     mod scale;
+    mod shop;
     mod snapshots;
     mod story;
     mod switching;

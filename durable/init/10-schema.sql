@@ -13,14 +13,18 @@ CREATE TABLE users (
 
 CREATE TABLE orders (
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    -- Given by the API when it took the order. The queue may deliver an order twice; the key is there once.
+    order_key CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     user_id BIGINT UNSIGNED NOT NULL,
     item VARCHAR(200) NOT NULL,
     quantity INT UNSIGNED NOT NULL DEFAULT 1,
     status ENUM('new', 'processing', 'done', 'failed') NOT NULL DEFAULT 'new',
-    -- Which stack took the order.
+    -- Which stack took the order, and which one's processor stored it.
     color VARCHAR(32) NOT NULL,
     release_id VARCHAR(128) NOT NULL,
+    processed_by VARCHAR(32) NOT NULL,
     created_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+    UNIQUE KEY orders_key (order_key),
     KEY orders_user (user_id, id),
     KEY orders_status (status, id),
     CONSTRAINT orders_user_fk FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use crate::{
         Engine,
         docker::{Address, Docker, spent},
     },
-    ops::{self, Journal, OpsError, Session},
+    ops::{self, OpsError, Session},
     run::Reporter,
     ui::{Options, Terminals, Ui},
 };
@@ -151,7 +152,7 @@ impl Context {
             wait: waits.map_or(Duration::from_secs(300), |waits| waits.wait_timeout),
             executable: std::env::current_exe().unwrap_or_default(),
             host,
-            journal: Journal::default(),
+            journal: Arc::default(),
         }
     }
 

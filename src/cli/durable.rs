@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::{args::Waits, context::Context, error::CliError, exit::Exit, logs, snapshot};
 use crate::{
     base::words,
-    ops::{self, Data},
+    database::{Encrypted, Encryption},
+    ops::{self, Apply, Data, DurableUp, Rotated, Snapshot, Stored},
     plan::Difference,
 };
 
@@ -22,9 +23,18 @@ enum Command {
     ///
     /// A changed definition is shown, and applied with `--apply` only: by a new container on the same volumes.
     Up {
-        /// Apply changed definitions
+        /// Apply changed definitions; a snapshot is taken before a database gets a server of a higher version
         #[arg(long)]
         apply: bool,
+        /// Delete all data, after a last snapshot, and begin anew; asks for the environment's name
+        #[arg(long, conflicts_with = "apply")]
+        reset: bool,
+        /// The environment's name, in place of typing it
+        #[arg(long, requires = "reset", value_name = "NAME")]
+        confirm: Option<String>,
+        /// Take no snapshot before an upgrade or a reset
+        #[arg(long)]
+        no_snapshot: bool,
         #[command(flatten)]
         waits: Waits,
     },
@@ -69,6 +79,17 @@ enum Command {
     Restore(snapshot::RestoreArgs),
     /// Give an environment the data of another one
     Clone(snapshot::CloneArgs),
+    /// Put the data of an encrypted database under another key
+    ///
+    /// It can be read meanwhile, and not written to. The data under the old key stays on a volume of its own, and the old
+    /// key beside the new one in the credentials file.
+    RotateKey {
+        /// The database, where there is more than one
+        #[arg(long)]
+        service: Option<String>,
+        #[command(flatten)]
+        waits: Waits,
+    },
     /// Run the statements of a file
     Import(snapshot::ImportArgs),
     /// Write a database as statements
@@ -90,7 +111,22 @@ impl Args {
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     match &args.command {
-        Command::Up { apply, waits } => up(context, *apply, *waits).await,
+        Command::Up { reset: true, confirm, no_snapshot, waits, .. } => {
+            let data = if *no_snapshot { Data::Goes } else { Data::GoesAfterSnapshot };
+            reset(context, data, confirm.as_deref(), *waits).await
+        }
+        Command::Up { apply, no_snapshot, waits, .. } => {
+            let apply = match (apply, no_snapshot) {
+                (true, true) => Apply::AtOnce,
+                (true, false) => Apply::AfterSnapshot,
+                (false, false) => Apply::No,
+                (false, true) => {
+                    let only = "`--no-snapshot` goes with `--apply` or `--reset`";
+                    return Err(CliError::Usage(only.to_owned()));
+                }
+            };
+            up(context, apply, *waits).await
+        }
         Command::Down { volumes, confirm, no_snapshot, waits } => {
             let data = match (volumes, no_snapshot) {
                 (false, _) => Data::Stays,
@@ -108,12 +144,15 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
         Command::Snapshots(args) => snapshot::list(context, args).await,
         Command::Restore(args) => snapshot::restore(context, args).await,
         Command::Clone(args) => snapshot::clone(context, args).await,
+        Command::RotateKey { service, waits } => {
+            rotate_key(context, service.as_deref(), *waits).await
+        }
         Command::Import(args) => snapshot::import(context, args).await,
         Command::Export(args) => snapshot::export(context, args).await,
     }
 }
 
-async fn up(context: &Context, apply: bool, waits: Waits) -> Result<Exit, CliError> {
+async fn up(context: &Context, apply: Apply, waits: Waits) -> Result<Exit, CliError> {
     let started = Instant::now();
     let engine = context.engine().await?;
     let project = context.project_with_credentials(Some(&engine)).await?;
@@ -122,10 +161,39 @@ async fn up(context: &Context, apply: bool, waits: Waits) -> Result<Exit, CliErr
     let up = ops::durable_up(&session, apply).await?;
     drop(reporter);
     say_differences(context, &up.differences);
+    say_up(context, &up, started);
+    Ok(Exit::Done)
+}
+
+fn say_up(context: &Context, up: &DurableUp, started: Instant) {
+    for Stored { snapshot, path, .. } in &up.taken {
+        let Snapshot { name, why, .. } = snapshot;
+        context.ui.say(&format!("snapshot {name}, {why}, is in `{}`", path.display()));
+    }
     let names: Vec<&str> = up.services.iter().map(|service| service.service.as_str()).collect();
     let verb = if up.plan.only_waits() { "was up already" } else { "is up" };
     let took = words::duration(started.elapsed());
     context.ui.say(&format!("the durable layer {verb}: {} ({took})", names.join(", ")));
+}
+
+async fn reset(
+    context: &Context,
+    data: Data,
+    confirm: Option<&str>,
+    waits: Waits,
+) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let engine = context.engine().await?;
+    let project = context.project_with_credentials(Some(&engine)).await?;
+    let environment = &project.names.environment;
+    let question =
+        format!("all data of `{environment}` of `{}` will be deleted.", project.names.project);
+    sure(context, environment, &question, confirm).await?;
+    let reporter = context.ui.reporter("durable up --reset");
+    let session = context.session(&engine, &project, &*reporter, Some(waits));
+    let up = ops::durable_reset(&session, data).await?;
+    drop(reporter);
+    say_up(context, &up, started);
     Ok(Exit::Done)
 }
 
@@ -192,6 +260,28 @@ pub async fn sure(
     Err(CliError::Usage(format!("that is not `{environment}`: nothing was deleted")))
 }
 
+async fn rotate_key(
+    context: &Context,
+    service: Option<&str>,
+    waits: Waits,
+) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let project = context.project()?;
+    let engine = context.engine().await?;
+    let reporter = context.ui.reporter("durable rotate-key");
+    let session = context.session(&engine, &project, &*reporter, Some(waits));
+    let rotated = ops::rotate_key(&session, service).await?;
+    drop(reporter);
+    let Rotated { service, key, previous, kept } = &rotated;
+    let file = project.credentials_file();
+    context.ui.say(&format!(
+        "{service} is encrypted by a new `{key}` and answers ({}); the data under the old one is in the volume `{kept}`, the old one is `{previous}` in `{}`",
+        words::duration(started.elapsed()),
+        file.display(),
+    ));
+    Ok(Exit::Done)
+}
+
 async fn status(context: &Context, json: bool) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
@@ -214,6 +304,17 @@ async fn status(context: &Context, json: bool) -> Result<Exit, CliError> {
         })
         .collect();
     context.ui.table(&["SERVICE", "STATE", "IMAGE", "PORTS", "VOLUMES"], &rows);
+    for service in services.iter().filter(|service| !service.encryption.is_empty()) {
+        let told = format!("{}: {}", service.service, Encryption::sum(&service.encryption));
+        let some = service.encryption.iter().any(|part| part.encrypted != Encrypted::No);
+        let all = service.encryption.iter().all(|part| part.encrypted == Encrypted::Yes);
+        // Whoever encrypts wants to know what was left out.
+        if some && !all {
+            context.ui.warn(&told);
+        } else {
+            context.ui.say(&told);
+        }
+    }
     say_differences(context, &differences);
     Ok(Exit::Done)
 }

@@ -190,6 +190,7 @@ impl CliError {
             OpsError::NoWayTo { .. } => one(
                 "`envctl durable snapshots` has the times to go back to; the log of changes (binary log) is on where the server's command says so",
             ),
+            OpsError::KeyChanged => one("`envctl durable up` starts the database with it"),
             OpsError::Shared { color, .. } => {
                 vec![format!("`envctl switch --weight 0 {color}` ends its share")]
             }
@@ -266,6 +267,7 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::CredentialsLost { .. }
         | OpsError::State { .. }
         | OpsError::NotCopied { .. }
+        | OpsError::KeyChanged
         | OpsError::NotPutBack { .. }
         | OpsError::Executable { .. } => Exit::Failed,
         OpsError::Undone { error, .. } | OpsError::NotRestored { error, .. } => exit(error),

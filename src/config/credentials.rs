@@ -55,6 +55,29 @@ pub fn write(path: &Path, names: &[String]) -> Result<Written, ConfigError> {
     Ok(Written { new })
 }
 
+/// Gives names of the file at `path` other values; `None` takes one out. The rest of the file stays as it is.
+pub fn change(path: &Path, values: &[(&str, Option<&str>)]) -> Result<(), ConfigError> {
+    let lock = path.with_file_name(".lock");
+    let file = File::create(&lock).at(&lock)?;
+    file.lock().at(&lock)?;
+    let text = files::read_text(path)?;
+    let is_of = |line: &str, name: &str| {
+        line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    let others = |line: &&str| !values.iter().any(|(name, _)| is_of(line, name));
+    let mut lines: Vec<String> = text.lines().filter(others).map(str::to_owned).collect();
+    let given = values.iter().filter_map(|(name, value)| Some(format!("{name}={}", (*value)?)));
+    lines.extend(given);
+    lines.push(String::new());
+    files::write_atomic(path, lines.join("\n").as_bytes(), 0o600)?;
+    Ok(())
+}
+
+/// A new key of 256 bits, in hex.
+pub fn random_key() -> String {
+    random("_KEY")
+}
+
 /// 32 hex digits: 128 bits, with no character that a shell, a URL or SQL would read otherwise. What is called a key gets
 /// the 256 bits of AES-256.
 fn random(name: &str) -> String {
@@ -80,6 +103,17 @@ mod tests {
         assert_eq!(write(&path, &["A".into(), "B".into()]).unwrap().new, Vec::<String>::new());
         assert_eq!(write(&path, &["A".into(), "C".into()]).unwrap().new, ["C"]);
         assert!(files::read_text(&path).unwrap().starts_with(&before));
+    }
+
+    #[test]
+    fn a_changed_value_takes_the_place_of_the_one_before_and_leaves_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ci.credentials");
+        files::write_atomic(&path, b"# mine\nKEY=a\nKEY_NEXT=b\nOTHER=KEY=\n", 0o600).unwrap();
+        change(&path, &[("KEY", Some("b")), ("KEY_NEXT", None), ("KEY_PREVIOUS", Some("a"))])
+            .unwrap();
+        let text = files::read_text(&path).unwrap();
+        assert_eq!(text, "# mine\nOTHER=KEY=\nKEY=b\nKEY_PREVIOUS=a\n");
     }
 
     #[test]

@@ -17,7 +17,9 @@ pub use checks::{
     TlsCheck,
 };
 pub use chooser::ChooserFile;
-pub use credentials::{Written, write as write_credentials};
+pub use credentials::{
+    Written, change as change_credentials, random_key, write as write_credentials,
+};
 pub use file::{
     AppFile, DurableFile, EnvironmentFile, Keep, ProjectFile, ProxyFile, SnapshotsFile,
 };

@@ -1,6 +1,9 @@
 //! A project opened: its file found and read, its environment chosen, its variables gathered.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use indexmap::IndexMap;
 
@@ -211,6 +214,35 @@ impl Project {
         self.load(&files, &self.names.compose_project("durable"), &self.variables, &[]).map(Some)
     }
 
+    /// The durable services that routes lead to, each with its container's name. A name that the app has too is the
+    /// app's.
+    pub fn durable_targets(
+        &self,
+        app: &compose::Project,
+    ) -> Result<BTreeMap<String, String>, ConfigError> {
+        let split = &self.file.durable.services;
+        let destinations = self.file.proxy.routes.iter().flat_map(|route| route.paths.values());
+        let mut wanted: Vec<&String> = destinations
+            .map(|destination| &destination.to.service)
+            .filter(|key| split.contains(key) || !app.services.contains_key(*key))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let own = self.load_durable()?;
+        let find = |key: &str| match &own {
+            Some(files) => files.services.get(key),
+            None => app.services.get(key),
+        };
+        let name = |key: &String| {
+            let container = find(key)?.container_name.clone();
+            Some((key.clone(), container.unwrap_or_else(|| self.names.durable_container(key))))
+        };
+        Ok(wanted.into_iter().filter_map(name).collect())
+    }
+
     fn load(
         &self,
         files: &[PathBuf],
@@ -326,7 +358,7 @@ fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), Confi
             "durable: either `compose` (files of its own) or `services` (of the app's files), not both".to_owned(),
         ));
     }
-    let mut seen = std::collections::BTreeMap::new();
+    let mut seen = BTreeMap::new();
     let ports: std::collections::BTreeSet<u16> =
         file.proxy.routes.iter().map(|route| route.listen.port).collect();
     for port in ports {

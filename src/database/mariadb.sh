@@ -1,39 +1,19 @@
-# What envctl runs in containers of MariaDB's image: sh -c THIS envctl FUNCTION ARGUMENTS. Passwords come from the
-# container's own environment or secrets, and stand in no argument list.
-set -eu
-data=/var/lib/mysql
-user=mysql
-
-# value NAME: MARIADB_NAME, MYSQL_NAME or what their _FILE holds.
-value() {
-  for prefix in MARIADB MYSQL; do
-    eval "text=\${${prefix}_$1:-} file=\${${prefix}_$1_FILE:-}"
-    if [ -n "$text" ]; then
-      printf '%s' "$text"
-      return
-    elif [ -r "$file" ]; then
-      cat "$file"
-      return
-    fi
-  done
-}
-
-# A file in memory that nobody else may read.
-private() {
-  umask 077
-  mktemp /dev/shm/envctl.XXXXXX
-}
-
-root() {
-  MYSQL_PWD=$(value ROOT_PASSWORD) mariadb --user=root --protocol=socket --batch --skip-column-names "$@"
-}
+# MariaDB, where it differs from MySQL.
+prefixes='MARIADB MYSQL'
+client=mariadb
+dumper=mariadb-dump
+reader=mariadb-binlog
+dumps=
+mode=
 
 literal() { # with sql_mode = ''
   printf "'%s'" "$(printf '%s' "$1" | sed "s/\\\\/\\\\\\\\/g; s/'/''/g")"
 }
 
-version() {
-  root --execute='SELECT VERSION()'
+key() {
+  file=$(root --execute="SELECT variable_value FROM information_schema.global_variables
+    WHERE variable_name = 'file_key_management_filename'")
+  if [ -n "$file" ]; then sha256sum <"$file" | cut -c 1-16; fi
 }
 
 backup() {
@@ -55,114 +35,47 @@ prepare() {
   sync
 }
 
-# serve COMMAND…: the server on restored data. Its users get today's passwords.
-serve() {
-  file=$(private)
-  name=$(value USER)
-  database=$(value DATABASE)
-  {
-    printf '%s\n' "SET SESSION sql_log_bin = 0;"
-    printf '%s\n' "SET SESSION sql_mode = '';"
-    root=$(value ROOT_PASSWORD)
-    if [ -n "$root" ]; then
-      printf '%s\n' "ALTER USER IF EXISTS root@localhost IDENTIFIED BY $(literal "$root");"
-      host=$(value ROOT_HOST)
-      if [ "${host:-%}" != localhost ]; then
-        printf '%s\n' "ALTER USER IF EXISTS root@$(literal "${host:-%}") IDENTIFIED BY $(literal "$root");"
-      fi
+# All that a server of its own needs to be this one: the databases, then users and what they may do there.
+dump_all() {
+  dump
+  as_root mariadb-dump --insert-ignore --system=users
+}
+
+# The logs of changes that hold their events in the clear: those whose second event is no Start_encryption (164).
+clear_logs() {
+  root --execute='SHOW BINARY LOGS' | cut -f 1 | while read -r log; do
+    size=$(od -A n -t u4 -j 13 -N 4 "$data/$log" | tr -d ' ')
+    if [ "$(od -A n -t u1 -j $((size + 8)) -N 1 "$data/$log" | tr -d ' ')" != 164 ]; then echo "$log"; fi
+  done
+}
+
+# What is encrypted on the disk: a part, `yes`, `partly` or `no`, and what of it is not; by tabs.
+encryption() {
+  root --execute="
+    SELECT 'tables', IF(COUNT(e.space) = COUNT(*), 'yes', IF(COUNT(e.space), 'partly', 'no')),
+        IF(COUNT(e.space) BETWEEN 1 AND COUNT(*) - 1,
+          CONCAT(COUNT(*) - COUNT(e.space), ' of ', COUNT(*), ' in the clear'), '')
+      FROM information_schema.innodb_sys_tablespaces t LEFT JOIN information_schema.innodb_tablespaces_encryption e
+        ON e.space = t.space AND e.min_key_version > 0 WHERE t.name <> 'innodb_temporary';
+    SELECT 'tables that are not InnoDB', 'no', CONCAT('Aria has a log of its own, in the clear: ',
+        GROUP_CONCAT(table_schema, '.', table_name ORDER BY 1 SEPARATOR ', '))
+      FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB'
+        AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') HAVING COUNT(*) > 0;
+    SELECT 'system tables', IF(@@aria_encrypt_tables, 'yes', 'no'), '';
+    SELECT 'redo log', IF(@@innodb_encrypt_log, 'yes', 'no'), '';
+    SELECT 'temporary files', IF(@@encrypt_tmp_files AND @@encrypt_tmp_disk_tables
+      AND @@innodb_encrypt_temporary_tables, 'yes', 'no'), ''"
+  if [ "$(root --execute='SELECT @@log_bin')" = 1 ]; then
+    clear=$(clear_logs)
+    if [ -z "$clear" ]; then
+      printf 'binary logs\tyes\t\n'
+    elif [ "$(root --execute="SELECT variable_value FROM information_schema.global_variables
+        WHERE variable_name = 'encrypt_binlog'")" = ON ]; then
+      printf 'binary logs\tpartly\t%s from before\n' "$(printf '%s' "$clear" | tr '\n' ' ')"
+    else
+      printf 'binary logs\tno\t\n'
     fi
-    if [ -n "$name" ]; then
-      password=$(literal "$(value PASSWORD)")
-      account="$(literal "$name")@'%'"
-      printf '%s\n' "CREATE USER IF NOT EXISTS $account IDENTIFIED BY $password;"
-      printf '%s\n' "ALTER USER $account IDENTIFIED BY $password;"
-      if [ -n "$database" ]; then
-        printf '%s\n' "GRANT ALL ON \`$(printf '%s' "$database" | sed 's/`/``/g; s/_/\\_/g')\`.* TO $account;"
-      fi
-    fi
-  } >"$file"
-  chown "$user" "$file"
-  exec docker-entrypoint.sh "$@" --init-file="$file"
-}
-
-tables() {
-  root --execute="SELECT CONCAT('\`', REPLACE(table_schema, '\`', '\`\`'), '\`.\`', REPLACE(table_name, '\`', '\`\`'), '\`')
-    FROM information_schema.tables WHERE table_type IN ('BASE TABLE', 'SEQUENCE')
-    AND table_schema NOT IN ('information_schema', 'performance_schema', 'sys')"
-}
-
-# A row of each table is read; prints how many tables there are.
-read_tables() {
-  tables | sed 's/.*/SELECT COUNT(*) FROM (SELECT 1 FROM & LIMIT 1) AS one;/' | root >/dev/null
-  tables | wc -l
-}
-
-# Which life of the data it is: empty before the first restore.
-life() {
-  if [ -r "$data/.envctl-life" ]; then cat "$data/.envctl-life"; fi
-}
-
-# accept ID: the copy can be read, and begins a life of its own.
-accept() {
-  read_tables
-  printf '%s' "$1" >"$data/.envctl-life"
-  chown "$user:" "$data/.envctl-life"
-  sync
-}
-
-# Each table is checked whole.
-check() {
-  bad=$(tables | sed 's/.*/CHECK TABLE & EXTENDED;/' | root | awk -F '\t' '$3 == "status" && $4 == "OK" { next } $3 == "note" { next } 1')
-  if [ -n "$bad" ]; then
-    echo "$bad" >&2
-    exit 1
   fi
-  tables | wc -l
-}
-
-databases() {
-  root --execute="SELECT schema_name FROM information_schema.schemata
-    WHERE schema_name NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
-}
-
-# All databases of the application, with the statements that create them.
-dump() {
-  set -- $(databases)
-  MYSQL_PWD=$(value ROOT_PASSWORD) exec mariadb-dump --user=root --protocol=socket --single-transaction --quick \
-    --routines --events --triggers --hex-blob --databases "$@"
-}
-
-# export_one DATABASE: one database, for any other.
-export_one() {
-  MYSQL_PWD=$(value ROOT_PASSWORD) exec mariadb-dump --user=root --protocol=socket --single-transaction --quick \
-    --routines --events --triggers --hex-blob "${1:-$(value DATABASE)}"
-}
-
-# import DATABASE: statements from standard input; the database is made when it is missing.
-import() {
-  database=${1:-$(value DATABASE)}
-  if [ -n "$database" ]; then
-    root --execute="CREATE DATABASE IF NOT EXISTS \`$(printf '%s' "$database" | sed 's/`/``/g')\`"
-  fi
-  MYSQL_PWD=$(value ROOT_PASSWORD) exec mariadb --user=root --protocol=socket --batch ${database:+"$database"}
-}
-
-# changes FILE POSITION END: the statements of the logs from there to the end (UTC), for a server that logs none of them.
-changes() {
-  root --execute='SHOW BINARY LOGS' | cut -f 1 | grep -qx "$1" || {
-    echo "the log $1 is there no more" >&2
-    exit 1
-  }
-  MYSQL_PWD=$(value ROOT_PASSWORD) TZ=UTC exec mariadb-binlog --read-from-remote-server --user=root --protocol=socket \
-    --to-last-log --disable-log-bin --start-position="$2" --stop-datetime="$3" "$1"
-}
-
-load() {
-  apply
-}
-
-apply() {
-  MYSQL_PWD=$(value ROOT_PASSWORD) exec mariadb --user=root --protocol=socket --batch --binary-mode
 }
 
 "$@"

@@ -1,15 +1,17 @@
 //! What is known of databases: which one an image holds, its client, whose data lies on a volume and who may open it.
 //! Imports `base` and `model`.
 
+mod encryption;
 mod look;
 mod version;
 
+pub use encryption::{Encrypted, Encryption};
 pub use look::{LOOK, Seen};
 pub use version::{Server, Unsuited, Version};
 
 mod script;
 
-pub use script::Position;
+pub use script::{About, Position};
 
 /// A database that envctl knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -1,34 +1,13 @@
-# What envctl runs in containers of MySQL's image: sh -c THIS envctl FUNCTION ARGUMENTS. Passwords come from the
-# container's own environment or secrets, and stand in no argument list.
-set -eu
-data=/var/lib/mysql
-user=mysql
-
-# value NAME: MYSQL_NAME or what its _FILE holds.
-value() {
-  eval "text=\${MYSQL_$1:-} file=\${MYSQL_$1_FILE:-}"
-  if [ -n "$text" ]; then
-    printf '%s' "$text"
-  elif [ -r "$file" ]; then
-    cat "$file"
-  fi
-}
-
-private() {
-  umask 077
-  mktemp /dev/shm/envctl.XXXXXX
-}
-
-root() {
-  MYSQL_PWD=$(value ROOT_PASSWORD) mysql --user=root --protocol=socket --batch --skip-column-names "$@"
-}
+# MySQL, where it differs from MariaDB.
+prefixes=MYSQL
+client=mysql
+dumper=mysqldump
+reader=mysqlbinlog
+dumps=--set-gtid-purged=OFF
+mode=NO_BACKSLASH_ESCAPES
 
 literal() { # with sql_mode = 'NO_BACKSLASH_ESCAPES'
   printf "'%s'" "$(printf '%s' "$1" | sed "s/'/''/g")"
-}
-
-version() {
-  root --execute='SELECT VERSION()'
 }
 
 # The server clones itself into a folder, and that is streamed. There is no other tool that copies it while it serves: what
@@ -59,115 +38,22 @@ prepare() {
   sync
 }
 
-# serve COMMAND…: the server on restored data. Its users get today's passwords.
-serve() {
-  file=$(private)
-  name=$(value USER)
-  database=$(value DATABASE)
-  {
-    printf '%s\n' "SET SESSION sql_log_bin = 0;"
-    printf '%s\n' "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES';"
-    root=$(value ROOT_PASSWORD)
-    if [ -n "$root" ]; then
-      printf '%s\n' "ALTER USER IF EXISTS root@localhost IDENTIFIED BY $(literal "$root");"
-      host=$(value ROOT_HOST)
-      if [ "${host:-%}" != localhost ]; then
-        printf '%s\n' "ALTER USER IF EXISTS root@$(literal "${host:-%}") IDENTIFIED BY $(literal "$root");"
-      fi
-    fi
-    if [ -n "$name" ]; then
-      password=$(literal "$(value PASSWORD)")
-      account="$(literal "$name")@'%'"
-      printf '%s\n' "CREATE USER IF NOT EXISTS $account IDENTIFIED BY $password;"
-      printf '%s\n' "ALTER USER $account IDENTIFIED BY $password;"
-      if [ -n "$database" ]; then
-        printf '%s\n' "GRANT ALL ON \`$(printf '%s' "$database" | sed 's/`/``/g; s/_/\\_/g')\`.* TO $account;"
-      fi
-    fi
-  } >"$file"
-  chown "$user" "$file"
-  exec docker-entrypoint.sh "$@" --init-file="$file"
-}
-
-tables() {
-  root --execute="SELECT CONCAT('\`', REPLACE(table_schema, '\`', '\`\`'), '\`.\`', REPLACE(table_name, '\`', '\`\`'), '\`')
-    FROM information_schema.tables WHERE table_type = 'BASE TABLE'
-    AND table_schema NOT IN ('information_schema', 'performance_schema', 'sys')"
-}
-
-# A row of each table is read; prints how many tables there are.
-read_tables() {
-  tables | sed 's/.*/SELECT COUNT(*) FROM (SELECT 1 FROM & LIMIT 1) AS one;/' | root >/dev/null
-  tables | wc -l
-}
-
-# Each table is checked whole.
-check() {
-  bad=$(tables | sed 's/.*/CHECK TABLE & EXTENDED;/' | root |
-    awk -F '\t' '$3 == "status" && $4 == "OK" { next } $3 == "note" { next } 1')
-  if [ -n "$bad" ]; then
-    echo "$bad" >&2
-    exit 1
+# What is encrypted on the disk: a part, `yes`, `partly` or `no`, and what of it is not; by tabs.
+encryption() {
+  root --execute="
+    SELECT 'tables', IF(SUM(encryption = 'Y') = COUNT(*), 'yes', IF(SUM(encryption = 'Y'), 'partly', 'no')),
+        IF(SUM(encryption = 'Y') BETWEEN 1 AND COUNT(*) - 1,
+          CONCAT(SUM(encryption <> 'Y'), ' of ', COUNT(*), ' in the clear'), '')
+      FROM information_schema.innodb_tablespaces
+      WHERE space_type <> 'Undo' AND name <> 'innodb_temporary' AND name NOT LIKE 'sys/%';
+    SELECT 'tables that are not InnoDB', 'no', GROUP_CONCAT(table_schema, '.', table_name SEPARATOR ', ')
+      FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB'
+        AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') HAVING COUNT(*) > 0;
+    SELECT 'redo log', IF(@@innodb_redo_log_encrypt, 'yes', 'no'), '';
+    SELECT 'undo log', IF(@@innodb_undo_log_encrypt, 'yes', 'no'), ''"
+  if [ "$(root --execute='SELECT @@log_bin')" = 1 ]; then
+    root --execute="SELECT 'binary logs', IF(@@binlog_encryption, 'yes', 'no'), ''"
   fi
-  tables | wc -l
-}
-
-# Which life of the data it is: empty before the first restore.
-life() {
-  if [ -r "$data/.envctl-life" ]; then cat "$data/.envctl-life"; fi
-}
-
-# accept ID: the copy can be read, and begins a life of its own.
-accept() {
-  read_tables
-  printf '%s' "$1" >"$data/.envctl-life"
-  chown "$user:" "$data/.envctl-life"
-  sync
-}
-
-databases() {
-  root --execute="SELECT schema_name FROM information_schema.schemata
-    WHERE schema_name NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
-}
-
-# All databases of the application, with the statements that create them.
-dump() {
-  set -- $(databases)
-  MYSQL_PWD=$(value ROOT_PASSWORD) exec mysqldump --user=root --protocol=socket --single-transaction --quick \
-    --routines --events --triggers --hex-blob --set-gtid-purged=OFF --databases "$@"
-}
-
-# export_one DATABASE: one database, for any other.
-export_one() {
-  MYSQL_PWD=$(value ROOT_PASSWORD) exec mysqldump --user=root --protocol=socket --single-transaction --quick \
-    --routines --events --triggers --hex-blob --set-gtid-purged=OFF "${1:-$(value DATABASE)}"
-}
-
-# import DATABASE: statements from standard input; the database is made when it is missing.
-import() {
-  database=${1:-$(value DATABASE)}
-  if [ -n "$database" ]; then
-    root --execute="CREATE DATABASE IF NOT EXISTS \`$(printf '%s' "$database" | sed 's/`/``/g')\`"
-  fi
-  MYSQL_PWD=$(value ROOT_PASSWORD) exec mysql --user=root --protocol=socket --batch ${database:+"$database"}
-}
-
-# changes FILE POSITION END: the statements of the logs from there to the end (UTC), with their GTIDs.
-changes() {
-  root --execute='SHOW BINARY LOGS' | cut -f 1 | grep -qx "$1" || {
-    echo "the log $1 is there no more" >&2
-    exit 1
-  }
-  MYSQL_PWD=$(value ROOT_PASSWORD) TZ=UTC exec mysqlbinlog --read-from-remote-server --user=root --protocol=socket \
-    --to-last-log --disable-log-bin --start-position="$2" --stop-datetime="$3" "$1"
-}
-
-load() {
-  apply
-}
-
-apply() {
-  MYSQL_PWD=$(value ROOT_PASSWORD) exec mysql --user=root --protocol=socket --batch --binary-mode
 }
 
 "$@"

@@ -1,17 +1,9 @@
-# What envctl runs in containers of PostgreSQL's image: sh -c THIS envctl FUNCTION ARGUMENTS. Inside of the container the
-# socket asks for no password, as initdb and the official image have it.
-set -eu
+# PostgreSQL. Inside of the container the socket asks for no password, as initdb and the official image have it.
 data=${PGDATA:-/var/lib/postgresql/data}
-
-# value NAME: POSTGRES_NAME or what its _FILE holds.
-value() {
-  eval "text=\${POSTGRES_$1:-} file=\${POSTGRES_$1_FILE:-}"
-  if [ -n "$text" ]; then
-    printf '%s' "$text"
-  elif [ -r "$file" ]; then
-    cat "$file"
-  fi
-}
+user=postgres
+prefixes=POSTGRES
+# The log of changes for a copy that goes on from its snapshot, until the copy was read.
+replayed=$data/.envctl-changes
 
 name=$(value USER)
 name=${name:-postgres}
@@ -30,7 +22,19 @@ version() {
   ask postgres 'SHOW server_version'
 }
 
+# Where finished files of the log of changes go, as `archive_command` has it: the folder before its last `/%f`. Empty where
+# it does not keep them.
+kept_changes() {
+  if [ "$(ask postgres 'SHOW archive_mode')" != off ]; then
+    ask postgres 'SHOW archive_command' | sed -n "s|.*[ =\"']\\([^ =\"']*\\)/%f.*|\\1|p"
+  fi
+}
+
 backup() {
+  if [ -n "$(kept_changes)" ]; then
+    ask postgres "SELECT 'binlog position: filename ''' || pg_walfile_name(pg_current_wal_lsn()) || ''', position ''0'', '
+      'GTID of the last change ''' || pg_current_wal_lsn() || ''''" >&2
+  fi
   exec pg_basebackup --pgdata=- --format=tar --wal-method=fetch --checkpoint=fast --no-password \
     --host=/var/run/postgresql --username="$name"
 }
@@ -42,9 +46,46 @@ extract() {
 }
 
 prepare() {
-  rm -f "$data/.envctl-kept" "$data/.envctl-life"
+  rm -rf "$data/.envctl-kept" "$data/.envctl-life" "$replayed"
   chown -R postgres:postgres "$data"
   chmod 700 "$data"
+  # Where the data is a folder below the volume's, the log of changes is kept beside it.
+  case $data in /var/lib/postgresql/*/*) chown postgres:postgres "$data/.." ;; esac
+  sync
+}
+
+# changes FILE POSITION END: the log of changes from that file on, as a tar.
+changes() {
+  cd "$data"
+  folder=$(kept_changes)
+  # A change to end with: where none came after END, a server could not tell that it has all from before.
+  ask postgres 'SELECT pg_current_xact_id()' >/dev/null
+  last=$(ask postgres 'SELECT pg_walfile_name(pg_switch_wal())')
+  tries=0
+  until [ -e "$folder/$last" ]; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 600 ]; then
+      echo "$folder/$last does not come; $(ask postgres \
+        "SELECT 'last kept: ' || coalesce(last_archived_wal, 'none') || ', last failure: ' ||
+         coalesce(last_failed_wal || ' at ' || last_failed_time, 'none') FROM pg_stat_archiver")" >&2
+      exit 1
+    fi
+    sleep 0.1
+  done
+  if ! [ -e "$folder/$1" ]; then
+    echo "the log $1 is there no more" >&2
+    exit 1
+  fi
+  ls "$folder" | awk -v first="$1" '$0 >= first || /\.history$/' | tar -c -C "$folder" -T - -f -
+}
+
+# replay END: standard input is the log of changes; the server goes through it until END (UTC) as it starts.
+replay() {
+  mkdir -p "$replayed"
+  tar -x -C "$replayed" -f -
+  printf '%s' "$1" >"$replayed/until"
+  : >"$data/recovery.signal"
+  chown -R postgres:postgres "$replayed" "$data/recovery.signal"
   sync
 }
 
@@ -59,6 +100,11 @@ serve() {
           --command='\getenv password ENVCTL_PASSWORD' --file=- || true
     ) &
   fi
+  if [ -r "$replayed/until" ]; then
+    # It answers when it is there, and not on the way.
+    set -- "$@" -c hot_standby=off -c restore_command="cp '$replayed/%f' '%p'" -c recovery_target_inclusive=off \
+      -c recovery_target_time="$(cat "$replayed/until") UTC" -c recovery_target_action=promote
+  fi
   exec docker-entrypoint.sh "$@"
 }
 
@@ -71,37 +117,26 @@ tables() {
     WHERE c.relkind IN ('r', 'm') AND n.nspname NOT LIKE 'pg_temp%' AND n.nspname NOT IN ('pg_toast', 'information_schema')"
 }
 
-# A row of each table is read; prints how many tables there are.
-read_tables() {
+# for_each_table STATEMENT: with `&` for the table; prints how many there are.
+for_each_table() {
   count=0
   for each in $(databases); do
-    tables "$each" | sed 's/.*/SELECT COUNT(*) FROM (SELECT 1 FROM & LIMIT 1) AS one;/' | sql --dbname="$each" >/dev/null
-    count=$((count + $(tables "$each" | wc -l)))
+    all=$(tables "$each")
+    printf '%s\n' "$all" | sed "s/.*/$1/" | sql --dbname="$each" >/dev/null
+    count=$((count + $(printf '%s\n' "$all" | wc -l)))
   done
   echo "$count"
 }
 
+# A row of each table is read; prints how many tables there are.
+read_tables() {
+  for_each_table 'SELECT COUNT(*) FROM (SELECT 1 FROM & LIMIT 1) AS one;'
+}
+
 # Each table and each index is read whole.
 check() {
-  for each in $(databases); do
-    tables "$each" | sed 's/.*/SELECT COUNT(*) FROM (SELECT t::text FROM & AS t OFFSET 0) AS rows;/' |
-      sql --dbname="$each" >/dev/null
-  done
   pg_amcheck --all --no-password --host=/var/run/postgresql --username="$name" --install-missing --heapallindexed >&2
-  read_tables
-}
-
-# Which life of the data it is: empty before the first restore.
-life() {
-  if [ -r "$data/.envctl-life" ]; then cat "$data/.envctl-life"; fi
-}
-
-# accept ID: the copy can be read, and begins a life of its own.
-accept() {
-  read_tables
-  printf '%s' "$1" >"$data/.envctl-life"
-  chown postgres:postgres "$data/.envctl-life"
-  sync
+  for_each_table 'SELECT COUNT(*) FROM (SELECT t::text FROM & AS t OFFSET 0) AS rows;'
 }
 
 # All databases of the application, with the statements that create them. Roles beside the application's own are not in it.
@@ -127,6 +162,11 @@ import() {
     createdb --no-password --host=/var/run/postgresql --username="$name" "$into"
   fi
   sql --dbname="$into" --file=- >/dev/null
+}
+
+# What is encrypted on the disk: nothing by the server itself.
+encryption() {
+  printf 'data\tno\tPostgreSQL itself encrypts nothing: the disk below has to\n'
 }
 
 "$@"

@@ -15,13 +15,42 @@ pub struct Position {
     pub gtid: String,
 }
 
+/// What a running server tells of itself and its data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    pub version: String,
+    /// Which life of the data it serves: that since the restore with this id, empty before the first one.
+    pub life: String,
+    /// Which key its data is encrypted by; empty where it is not.
+    pub key: String,
+}
+
+impl About {
+    /// From what the script's `about` prints.
+    pub fn read(said: &str) -> Self {
+        let of = |word: &str| {
+            let line = said.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        Self { version: of("version"), life: of("life"), key: of("key") }
+    }
+}
+
 impl Kind {
     /// The script; none for a database that can only be kept.
     const fn script(self) -> Option<&'static str> {
         match self {
-            Self::MariaDb => Some(include_str!("mariadb.sh")),
-            Self::MySql => Some(include_str!("mysql.sh")),
-            Self::Postgres => Some(include_str!("postgres.sh")),
+            Self::MariaDb => Some(concat!(
+                include_str!("every.sh"),
+                include_str!("mysql_family.sh"),
+                include_str!("mariadb.sh")
+            )),
+            Self::MySql => Some(concat!(
+                include_str!("every.sh"),
+                include_str!("mysql_family.sh"),
+                include_str!("mysql.sh")
+            )),
+            Self::Postgres => Some(concat!(include_str!("every.sh"), include_str!("postgres.sh"))),
             Self::Redis => None,
         }
     }
@@ -56,6 +85,11 @@ impl Kind {
         }
     }
 
+    /// Whether a server goes through the log of changes as it starts; else they are statements for one that serves.
+    pub const fn replays(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
     /// What a physical snapshot is made of, as its file's name ends.
     pub const fn physical(self) -> &'static str {
         match self {
@@ -83,6 +117,13 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_tells_its_version_and_the_life_and_key_of_its_data() {
+        let about = About::read("version 11.8.3-MariaDB-log\nlife \nkey 0123abcd\n");
+        assert_eq!(about.version, "11.8.3-MariaDB-log");
+        assert_eq!((about.life.as_str(), about.key.as_str()), ("", "0123abcd"));
+    }
 
     #[test]
     fn the_position_is_what_mariadb_backup_says() {

@@ -56,6 +56,11 @@ impl Names {
         format!("{color}-{service}")
     }
 
+    /// The network alias under which the proxy finds a service of the durable layer.
+    pub fn durable_alias(service: &str) -> String {
+        format!("durable-{service}")
+    }
+
     pub fn proxy(&self) -> String {
         format!("{}-proxy", self.prefix())
     }

@@ -48,7 +48,7 @@ pub struct Chooser {
 pub struct PathRule {
     /// Begins with `/` and matches whole segments: `/api` covers `/api` and `/api/x`, not `/apix`.
     pub prefix: String,
-    /// Name on the proxy's network that only this color answers to: `green-api`.
+    /// Name on the proxy's network that only this color answers to, `green-api`, or the durable layer: `durable-hub`.
     pub host: String,
     pub port: u16,
     /// Takes the prefix off before the request is passed on.
@@ -56,6 +56,9 @@ pub struct PathRule {
     pub strip: bool,
     #[serde(default, skip_serializing_if = "Protocol::is_http1")]
     pub protocol: Protocol,
+    /// The service is of the durable layer: a switch moves nothing of it, and a drain ends nothing on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub durable: bool,
 }
 
 /// What a service is spoken to in.

@@ -2,9 +2,9 @@
 
 use super::{OpsError, Session, durable::containers, sources};
 use crate::{
-    database::Kind,
+    database::{About, Kind},
     model::{Container, Mount, Observed, labels},
-    plan::desired::Service,
+    plan::{self, Action, Pipe, Plan, Sink, Source, desired::Service},
 };
 
 /// A database that can be copied and put back.
@@ -61,6 +61,26 @@ impl Database {
             return Err(not(&format!("its data in {} is on no volume with a name", kind.data())));
         };
         Ok(Self { service: service.clone(), found: (*found).clone(), kind: *kind, volume })
+    }
+
+    /// What the running server tells of itself and its data.
+    pub async fn about(&self, session: &Session<'_>) -> Result<About, OpsError> {
+        let mut plan = Plan::default();
+        let asked = self.ask(&mut plan);
+        let mut heard = session.execute_hearing(&plan).await?;
+        Ok(About::read(&heard.remove(&asked).unwrap_or_default().text))
+    }
+
+    /// The step that has it tell.
+    pub fn ask(&self, plan: &mut Plan) -> plan::Id {
+        let pipe = Pipe {
+            container: self.found.name.clone(),
+            command: self.kind.call("about", &[]),
+            from: Source::Nothing,
+            to: Sink::Heard,
+        };
+        let title = format!("ask {} for its version and which data it has", self.service.key);
+        plan.push([], Action::Pipe(Box::new(pipe)), title, "")
     }
 
     /// An error unless it runs.

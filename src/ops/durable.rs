@@ -8,16 +8,26 @@ use super::{
     OpsError, Session, definition,
     history::{self, Recorded},
     lock::{self, locked},
-    ports, restore, snapshot,
+    ports, restore, rotate, snapshot,
     snapshots::Stored,
     sources,
 };
 use crate::{
-    database::Kind,
+    database::{Encryption, Kind},
     model::{Container, Health, Names, Observed, State, labels},
-    plan::{self, Difference, Id, Plan, desired::Durable},
+    plan::{self, Action, Difference, Id, Plan, desired::Durable},
     run::Event,
 };
+
+/// What becomes of a changed definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Apply {
+    /// It is told.
+    No,
+    /// A new container gets the data; a snapshot is taken first where its server is of a higher version.
+    AfterSnapshot,
+    AtOnce,
+}
 
 #[derive(Debug)]
 pub struct DurableUp {
@@ -28,6 +38,8 @@ pub struct DurableUp {
     pub differences: Vec<Difference>,
     /// The layer as it is now.
     pub services: Vec<DurableService>,
+    /// The snapshots that were taken first.
+    pub taken: Vec<Stored>,
 }
 
 /// Plans `durable up` without doing it.
@@ -47,12 +59,30 @@ pub async fn plan_durable_up(
 /// Brings the durable layer to what its files say; changed definitions only with `apply`.
 ///
 /// When nothing is to be done, nothing is locked or recorded.
-pub async fn durable_up(session: &Session<'_>, apply: bool) -> Result<DurableUp, OpsError> {
+pub async fn durable_up(session: &Session<'_>, apply: Apply) -> Result<DurableUp, OpsError> {
     let layer = Layer::read(session).await?;
     if let Some(up) = layer.if_up(session, apply).await? {
         return Ok(up);
     }
-    locked(session, "durable up", async || layer.bring_up(session, apply).await).await
+    locked(session, "durable up", async || {
+        let Some(project) = rotate::finish(session).await? else {
+            return layer.bring_up(session, apply).await;
+        };
+        let session = session.with(&project);
+        Layer::read(&session).await?.bring_up(&session, apply).await
+    })
+    .await
+}
+
+/// Deletes the durable layer with its data and makes it anew, seeds and all; the environment's name was typed.
+pub async fn durable_reset(session: &Session<'_>, data: Data) -> Result<DurableUp, OpsError> {
+    let layer = Layer::read(session).await?;
+    locked(session, "durable up --reset", async || {
+        let (_, taken) = bring_down(session, data, "durable up --reset").await?;
+        let up = layer.bring_up(session, Apply::No).await?;
+        Ok(DurableUp { taken, ..up })
+    })
+    .await
 }
 
 /// The durable layer as its files have it.
@@ -88,9 +118,9 @@ impl Layer {
     pub async fn if_up(
         &self,
         session: &Session<'_>,
-        apply: bool,
+        apply: Apply,
     ) -> Result<Option<DurableUp>, OpsError> {
-        let (mut observed, plan, differences) = self.plan(session, apply).await?;
+        let (mut observed, plan, differences) = self.plan(session, apply != Apply::No).await?;
         let busy = lock::current(session, &observed).is_some();
         if !plan.only_waits() || busy || !restore::is_settled(session, &observed) {
             return Ok(None);
@@ -105,6 +135,7 @@ impl Layer {
             took,
             differences,
             services: services(&session.project.names, &observed),
+            taken: vec![],
         }))
     }
 
@@ -112,8 +143,10 @@ impl Layer {
     pub async fn bring_up(
         &self,
         session: &Session<'_>,
-        apply: bool,
+        apply: Apply,
     ) -> Result<DurableUp, OpsError> {
+        let before_upgrades = apply == Apply::AfterSnapshot;
+        let apply = apply != Apply::No;
         let (mut observed, mut plan, mut differences) = self.plan(session, apply).await?;
         if !restore::is_settled(session, &observed) {
             restore::settle(session).await?;
@@ -129,6 +162,10 @@ impl Layer {
                 }
             }
         }
+        let mut taken = vec![];
+        if before_upgrades {
+            taken = snapshots_before_upgrades(session, &plan).await?;
+        }
         let mut took = BTreeMap::new();
         if !plan.is_empty() {
             let recorded = Recorded::new("durable up").plan(&plan);
@@ -137,8 +174,27 @@ impl Layer {
             observed = session.observe().await?;
         }
         let services = services(&session.project.names, &observed);
-        Ok(DurableUp { plan, took, differences, services })
+        Ok(DurableUp { plan, took, differences, services, taken })
     }
+}
+
+/// Takes a snapshot of each database that is to get a server of a higher version.
+async fn snapshots_before_upgrades(
+    session: &Session<'_>,
+    plan: &Plan,
+) -> Result<Vec<Stored>, OpsError> {
+    let looks = plan::looks(plan);
+    if looks.is_empty() {
+        return Ok(vec![]);
+    }
+    let heard = session.execute_hearing(&looks).await?;
+    let mut taken = vec![];
+    for (id, heard) in heard {
+        let Action::CheckData(check) = &looks.step(id).action else { continue };
+        let upgrade = format!("before the upgrade {}", heard.text);
+        taken.push(snapshot::before_upgrade(session, &check.service, upgrade).await?);
+    }
+    Ok(taken)
 }
 
 /// What becomes of the data when the layer goes down.
@@ -154,25 +210,31 @@ pub async fn durable_down(
     session: &Session<'_>,
     data: Data,
 ) -> Result<(Plan, Vec<Stored>), OpsError> {
-    locked(session, "durable down", async || {
-        let mut observed = session.observe().await?;
-        if !restore::is_settled(session, &observed) {
-            restore::settle(session).await?;
-            observed = session.observe().await?;
-        }
-        let plan = plan::durable_down(&session.project.names, &observed, data != Data::Stays);
-        if plan.is_empty() {
-            return Ok((plan, vec![]));
-        }
-        let taken = match data {
-            Data::GoesAfterSnapshot => snapshot::last(session, &observed).await?,
-            Data::Stays | Data::Goes => vec![],
-        };
-        let recorded = Recorded::new("durable down").plan(&plan);
-        history::recorded(session, recorded, async || session.execute(&plan, None).await).await?;
-        Ok((plan, taken))
-    })
-    .await
+    locked(session, "durable down", async || bring_down(session, data, "durable down").await).await
+}
+
+/// Does it, under the lock.
+async fn bring_down(
+    session: &Session<'_>,
+    data: Data,
+    command: &str,
+) -> Result<(Plan, Vec<Stored>), OpsError> {
+    let mut observed = session.observe().await?;
+    if !restore::is_settled(session, &observed) {
+        restore::settle(session).await?;
+        observed = session.observe().await?;
+    }
+    let plan = plan::durable_down(&session.project.names, &observed, data != Data::Stays);
+    if plan.is_empty() {
+        return Ok((plan, vec![]));
+    }
+    let taken = match data {
+        Data::GoesAfterSnapshot => snapshot::last(session, &observed).await?,
+        Data::Stays | Data::Goes => vec![],
+    };
+    let recorded = Recorded::new(command).plan(&plan);
+    history::recorded(session, recorded, async || session.execute(&plan, None).await).await?;
+    Ok((plan, taken))
 }
 
 /// A durable service as it is.
@@ -187,7 +249,13 @@ pub struct DurableService {
     pub ports: Vec<String>,
     pub volumes: Vec<String>,
     pub created: i64,
+    /// What of a database that answers is encrypted on the disk.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub encryption: Vec<Encryption>,
 }
+
+/// How long a database may take to tell what is encrypted.
+const TELLING: Duration = Duration::from_secs(10);
 
 /// The durable layer as it is, also where it differs from its files.
 pub async fn durable_status(
@@ -197,6 +265,19 @@ pub async fn durable_status(
     let observed = session.observe().await?;
     let names = &session.project.names;
     let mut all = services(names, &observed);
+    for service in &mut all {
+        let found = observed.container(&service.container);
+        let running = found.filter(|found| found.is_running());
+        let kind = running.and_then(|found| Kind::of_image(&found.image));
+        if let Some(kind) = kind.filter(|kind| kind.is_copied()) {
+            let ask = kind.call("encryption", &[]);
+            let told = session.engine.exec(&service.container, &ask, TELLING);
+            // One that does not answer has its state, which says more.
+            if let Ok(told) = told.await {
+                service.encryption = Encryption::read(&told.text);
+            }
+        }
+    }
     let mut differences = definition::changed(&desired, &observed);
     definition::explain(session, &desired, &observed, &mut differences).await?;
     for service in &desired.services {
@@ -210,6 +291,7 @@ pub async fn durable_status(
                 ports: vec![],
                 volumes: vec![],
                 created: 0,
+                encryption: vec![],
             });
         }
     }
@@ -254,6 +336,7 @@ pub(super) fn services_of(containers: &[&Container]) -> Vec<DurableService> {
                 .collect(),
             volumes: container.volumes.clone(),
             created: container.created,
+            encryption: vec![],
         })
         .collect()
 }

@@ -120,6 +120,8 @@ pub enum OpsError {
     /// It is no database that can be copied and put back.
     #[error("`{service}` cannot be copied or restored: {reason}")]
     NotCopied { service: String, reason: String },
+    #[error("a change of the key that was broken off has been brought to its end")]
+    KeyChanged,
     #[error("there is no way back to {time}: {reason}")]
     NoWayTo { time: String, reason: String },
     #[error("{error}\nnothing was restored: the data of `{service}` is as it was")]

@@ -29,6 +29,7 @@ mod release;
 mod releases;
 mod restore;
 mod rollback;
+mod rotate;
 mod scale;
 mod secret;
 mod session;
@@ -58,8 +59,8 @@ pub use credentials::open_with_credentials;
 pub use deploy::{DeployOptions, Deployed, deploy, plan_deploy};
 pub use doctor::{Finding, Report, doctor};
 pub use durable::{
-    Data, DurableService, DurableUp, durable_down, durable_status, durable_up, plan_durable_up,
-    shell_command,
+    Apply, Data, DurableService, DurableUp, durable_down, durable_reset, durable_status,
+    durable_up, plan_durable_up, shell_command,
 };
 pub use error::OpsError;
 pub use gate::{PauseOptions, maintenance, pause, resume};
@@ -72,6 +73,7 @@ pub use restore::{
     KEPT, RestoreOptions, Restored, clone_environment, kept_volumes, purge, restore,
 };
 pub use rollback::{Rollback, RollbackOptions, plan_rollback, rollback};
+pub use rotate::{Rotated, rotate_key};
 pub use scale::{ScaleOptions, Scaled, scale};
 pub use secret::REDACTED;
 pub use session::Session;

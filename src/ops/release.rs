@@ -74,6 +74,7 @@ impl Release {
                 paths: &hidden.app_files(color)?,
                 color,
                 release: &app.release,
+                durable: &app.durable,
                 replicas: &app.replicas,
                 builds: &builds.collect(),
                 wait,

@@ -9,14 +9,14 @@ use super::{
     database::Database,
     history::{self, Recorded},
     lock::{self, locked},
-    proxy,
+    proxy, rotate,
     snapshots::{Store, Stored},
 };
 use crate::{
     base::clock,
     config::Project,
     model::{Container, Mount, Observed, ServiceSpec, Volume, labels},
-    plan::{self, Action, Changes, Copied, ImageJob, Pipe, Plan, Restore, Sink, Source, desired},
+    plan::{self, By, Changes, Copied, ImageJob, Restore, desired},
     run::Event,
 };
 
@@ -76,9 +76,14 @@ pub async fn clone_environment(
         let source = Session { project: from, ..session.going_on() };
         let other = Database::find(&source, &observed, service).await?;
         other.must_run()?;
-        let copied = Copied::Server { container: other.found.name.clone() };
-        let prepared = Prepared::of(session, Some(&other.service.key), copied).await?;
+        let key = other.about(&source).await?.key;
+        let container = other.found.name.clone();
+        let copied = Copied::Server { container, by: By::Files };
+        let mut prepared = Prepared::of(session, Some(&other.service.key), copied).await?;
         prepared.same_kind(other.kind)?;
+        if !key.is_empty() && prepared.key(session).await? != Some(key) {
+            prepared.by_statements();
+        }
         place(session, &prepared, "durable clone").await
     })
     .await
@@ -110,6 +115,8 @@ pub(super) struct Prepared {
     _folder: Option<tempfile::TempDir>,
     volumes: PathBuf,
     from: String,
+    /// Whether the container that there is cannot serve the copy.
+    rekeys: bool,
 }
 
 impl Prepared {
@@ -126,7 +133,7 @@ impl Prepared {
         let copy = kept_name(&observed, &database.volume);
         let from = match &copied {
             Copied::File { path, .. } => path.display().to_string(),
-            Copied::Server { container } => container.clone(),
+            Copied::Server { container, .. } => container.clone(),
         };
         Ok(Self {
             database,
@@ -138,7 +145,21 @@ impl Prepared {
             _folder: folder,
             volumes: Path::new(&info.root).join("volumes"),
             from,
+            rekeys: false,
         })
+    }
+
+    /// A copy of a running database under the key that the session's project has for it.
+    pub async fn under_another_key(
+        session: &Session<'_>,
+        database: &Database,
+        id: String,
+    ) -> Result<Self, OpsError> {
+        let container = database.found.name.clone();
+        let copied = Copied::Server { container, by: By::AllStatements };
+        let mut prepared = Self::of(session, Some(&database.service.key), copied).await?;
+        (prepared.id, prepared.rekeys) = (id, true);
+        Ok(prepared)
     }
 
     pub async fn of_snapshot(
@@ -155,6 +176,17 @@ impl Prepared {
         let service = service.unwrap_or(&snapshot.service);
         let mut prepared = Self::of(session, Some(service), copied).await?;
         prepared.same_kind(snapshot.engine)?;
+        let key = prepared.key(session).await?;
+        if !snapshot.key.is_empty() && key.is_some_and(|key| key != snapshot.key) {
+            return Err(OpsError::NoSnapshot {
+                name: snapshot.name.clone(),
+                reason: format!(
+                    "its data is encrypted by a key that `{}` has not got; one of statements \
+                     (`durable snapshot --logical`) is good for other keys",
+                    session.project.names.environment
+                ),
+            });
+        }
         prepared.from = format!("snapshot {}", snapshot.name);
         Ok(prepared)
     }
@@ -174,7 +206,7 @@ impl Prepared {
         if to > Timestamp::now() {
             return Err(no("that is to come".to_owned()));
         }
-        let life = life(session, &database).await?;
+        let life = database.about(session).await?.life;
         let all = store.list()?;
         let before = all.iter().rev().find(|Stored { snapshot, whole, .. }| {
             *whole
@@ -182,7 +214,7 @@ impl Prepared {
                 && snapshot.position.is_some()
                 && snapshot.life == life
                 && options.name.as_ref().is_none_or(|name| *name == snapshot.name)
-                && snapshot.time.parse().is_ok_and(|time: Timestamp| time <= to)
+                && snapshot.time.parse().is_ok_and(|time: Timestamp| time < to)
         });
         let Some(stored) = before else {
             return Err(no(format!(
@@ -199,6 +231,21 @@ impl Prepared {
         });
         prepared.from = format!("{} and its changes until {until} UTC", prepared.from);
         Ok(prepared)
+    }
+
+    /// The key of today's data, where the database runs.
+    async fn key(&self, session: &Session<'_>) -> Result<Option<String>, OpsError> {
+        if !self.database.found.is_running() {
+            return Ok(None);
+        }
+        Ok(Some(self.database.about(session).await?.key))
+    }
+
+    /// Has the copy made of statements: the files are of no use to a server with another key.
+    fn by_statements(&mut self) {
+        if let Copied::Server { by, .. } = &mut self.copied {
+            *by = By::Statements;
+        }
     }
 
     fn same_kind(&self, other: crate::database::Kind) -> Result<(), OpsError> {
@@ -225,21 +272,6 @@ impl Prepared {
             own_image: (&self.image.0, self.image.1),
         }
     }
-}
-
-/// Which life of the data a running server serves.
-async fn life(session: &Session<'_>, database: &Database) -> Result<String, OpsError> {
-    let pipe = Pipe {
-        container: database.found.name.clone(),
-        command: database.kind.call("life", &[]),
-        from: Source::Nothing,
-        to: Sink::Heard,
-    };
-    let mut plan = Plan::default();
-    let title = format!("look which life of {} it is", database.service.key);
-    let asked = plan.push([], Action::Pipe(Box::new(pipe)), title, "");
-    let mut heard = session.execute_hearing(&plan).await?;
-    Ok(heard.remove(&asked).unwrap_or_default().text.trim().to_owned())
 }
 
 /// Others that have the data's volume open would go on with the old data.
@@ -271,14 +303,14 @@ fn kept_name(observed: &Observed, volume: &str) -> String {
 }
 
 /// Does it. After a failure, or an interruption, the old data is in its place.
-async fn place(
+pub(super) async fn place(
     session: &Session<'_>,
     prepared: &Prepared,
     command: &str,
 ) -> Result<Restored, OpsError> {
     let input = prepared.input(session);
     let service = prepared.database.service.key.clone();
-    let plan = plan::restore(&input);
+    let plan = if prepared.rekeys { plan::rekey(&input) } else { plan::restore(&input) };
     let recorded = Recorded::new(command).plan(&plan);
     let done =
         history::recorded(session, recorded, async || session.execute(&plan, None).await).await;
@@ -316,27 +348,50 @@ async fn undo(session: &Session<'_>, input: &Restore<'_>) -> Result<(), OpsError
     } else if was_running && !runs {
         session.execute(&plan::start_again(input), None).await?;
     }
-    settle(session).await
+    sweep(session).await
 }
 
 /// Removes what a restore that was broken off left: containers that worked on a copy, and a copy that never took its place.
 /// Under the lock.
 pub(super) async fn settle(session: &Session<'_>) -> Result<(), OpsError> {
+    if rotate::finish(session).await?.is_some() {
+        return Err(OpsError::KeyChanged);
+    }
+    sweep(session).await
+}
+
+async fn sweep(session: &Session<'_>) -> Result<(), OpsError> {
+    // What may still be at work goes first: only then it is sure which volume has the data.
     let observed = session.observe().await?;
-    let containers = scratches(session, &observed);
+    session.execute_through(&plan::sweep(&scratches(session, &observed), &[])).await?;
+    let observed = session.observe().await?;
     let mut copies = vec![];
     for volume in restores(session, &observed) {
         if !is_kept(session, volume).await? {
             copies.push(volume.name.as_str());
         }
     }
-    let plan = plan::sweep(&containers, &copies);
-    if plan.is_empty() { Ok(()) } else { session.execute_through(&plan).await }
+    session.execute_through(&plan::sweep(&[], &copies)).await
 }
 
 /// Whether there is anything for [`settle`] to look at, apart from data that is kept.
 pub(super) fn is_settled(session: &Session<'_>, observed: &Observed) -> bool {
-    scratches(session, observed).is_empty()
+    scratches(session, observed).is_empty() && rotate::is_settled(session.project)
+}
+
+/// The volume with the data that gave its place to the copy of this restore.
+pub(super) async fn kept_by(
+    session: &Session<'_>,
+    observed: &Observed,
+    id: &str,
+) -> Result<Option<Volume>, OpsError> {
+    for volume in restores(session, observed) {
+        let of = volume.labels.get(labels::RESTORE).map(String::as_str);
+        if of == Some(id) && is_kept(session, volume).await? {
+            return Ok(Some(volume.clone()));
+        }
+    }
+    Ok(None)
 }
 
 fn scratches<'a>(session: &Session<'_>, observed: &'a Observed) -> Vec<&'a str> {

@@ -1,6 +1,6 @@
 //! What every use case works with.
 
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ pub struct Session<'a> {
     /// Where the engine's published ports are reached from here.
     pub host: String,
     /// What is under way, for the one who comes after a crash.
-    pub journal: Journal,
+    pub journal: Arc<Journal>,
 }
 
 impl Session<'_> {
@@ -44,11 +44,21 @@ impl Session<'_> {
         format!("{}@{}", self.shell.user(), if host.is_empty() { "localhost" } else { host })
     }
 
+    /// The same, of another environment or with other credentials.
+    pub(super) fn with<'b>(&'b self, project: &'b Project) -> Session<'b> {
+        Session {
+            project,
+            cancel: self.cancel.clone(),
+            journal: Arc::clone(&self.journal),
+            ..self.going_on()
+        }
+    }
+
     /// The same, to put in order what an interruption left.
     pub(super) fn going_on(&self) -> Session<'_> {
         Session {
             cancel: CancellationToken::new(),
-            journal: Journal::default(),
+            journal: Arc::default(),
             shell: self.shell,
             host: self.host.clone(),
             executable: self.executable.clone(),
@@ -86,6 +96,9 @@ impl Session<'_> {
 
     /// Does what of a plan can be done, also after a failure; all failures come at the end.
     pub(super) async fn execute_through(&self, plan: &Plan) -> Result<(), OpsError> {
+        if plan.is_empty() {
+            return Ok(());
+        }
         let done = self.carry_out(None, plan, async |executor| executor.run_through(plan).await);
         let mut failures = done.await?;
         match failures.len() {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::clock,
-    database::Kind,
+    database::{About, Kind},
     model::{Container, Mount, Observed},
     plan::{self, Action, Pipe, Plan, Sink, Source},
 };
@@ -76,30 +76,17 @@ pub(super) async fn take(
     let file = format!("{name}.{end}.zst");
     let partial = store.folder.join(format!("{file}{PARTIAL}"));
     let kind = database.kind;
-    let step = |plan: &mut Plan, after: &[plan::Id], function, to, title: String, reason: &str| {
-        let pipe = Pipe {
-            container: database.found.name.clone(),
-            command: kind.call(function, &[]),
-            from: Source::Nothing,
-            to,
-        };
-        plan.push(after.iter().copied(), Action::Pipe(Box::new(pipe)), title, reason)
-    };
     let mut plan = Plan::default();
     let service = &database.service.key;
-    let asked =
-        step(&mut plan, &[], "version", Sink::Heard, format!("ask {service} for its version"), "");
-    let life = step(
-        &mut plan,
-        &[asked],
-        "life",
-        Sink::Heard,
-        format!("look which life of {service} it is"),
-        "",
-    );
-    let to = Sink::File { path: partial.clone(), plain: false };
+    let asked = database.ask(&mut plan);
+    let pipe = Pipe {
+        container: database.found.name.clone(),
+        command: kind.call(function, &[]),
+        from: Source::Nothing,
+        to: Sink::File { path: partial.clone(), plain: false },
+    };
     let title = format!("copy the data of {service} into {file}");
-    let copied = step(&mut plan, &[life], function, to, title, "it goes on serving");
+    let copied = plan.push([asked], Action::Pipe(Box::new(pipe)), title, "it goes on serving");
     let recorded = Recorded::new("durable snapshot").plan(&plan);
     let started = Instant::now();
     let mut heard =
@@ -110,6 +97,7 @@ pub(super) async fn take(
         })?;
     let mut said = |id| heard.remove(&id).unwrap_or_default();
     let data = said(copied);
+    let about = About::read(&said(asked).text);
     let snapshot = Snapshot {
         format: Snapshot::format(),
         name,
@@ -117,14 +105,16 @@ pub(super) async fn take(
         service: service.clone(),
         volume: database.volume.clone(),
         engine: kind,
-        version: said(asked).text.trim().to_owned(),
+        version: about.version,
         logical: options.logical,
         file,
         size: data.stored,
         uncompressed: data.bytes,
         sha256: data.sha256,
         position: (!options.logical).then(|| kind.position(&data.errors)).flatten(),
-        life: said(life).text.trim().to_owned(),
+        life: about.life,
+        // Statements are in the clear.
+        key: if options.logical { String::new() } else { about.key },
         begun,
         time: clock::now(),
         milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -166,6 +156,28 @@ pub(super) async fn last(
         taken.push(take(session, &options).await?);
     }
     Ok(taken)
+}
+
+/// Takes a snapshot of a database that is to get another server.
+pub(super) async fn before_upgrade(
+    session: &Session<'_>,
+    service: &str,
+    why: String,
+) -> Result<Stored, OpsError> {
+    let time = clock::now().replace(['-', ':'], "");
+    let options = SnapshotOptions {
+        service: Some(service.to_owned()),
+        name: Some(format!("{service}-upgrade-{time}")),
+        why,
+        logical: false,
+    };
+    take(session, &options).await.map_err(|error| match error {
+        OpsError::NotCopied { service, reason } => {
+            let reason = format!("{reason}; `--no-snapshot` upgrades all the same");
+            OpsError::NotCopied { service, reason }
+        }
+        error => error,
+    })
 }
 
 /// What a look at a snapshot found.

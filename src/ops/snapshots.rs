@@ -45,6 +45,9 @@ pub struct Snapshot {
     pub position: Option<Position>,
     /// Which life of the data it is of: that since the restore with this id, empty before the first one.
     pub life: String,
+    /// Which key its data is encrypted by; empty where it is not.
+    #[serde(default)]
+    pub key: String,
     /// RFC 3339: when it was begun and when it was done. It holds what was there at its end.
     pub begun: String,
     pub time: String,
@@ -247,6 +250,7 @@ mod tests {
             uncompressed: 2,
             sha256: String::new(),
             position: None,
+            key: String::new(),
             life: String::new(),
             begun: time.into(),
             time: time.into(),

@@ -28,12 +28,14 @@ pub async fn app(
     let files = project.load_app(color, release)?;
     let paths = project.app_files(color)?;
     let builds = hashed(&files, None).await?;
+    let durable = project.durable_targets(&files)?;
     let source = desired::Source {
         project,
         files: &files,
         paths: &paths,
         color,
         release,
+        durable: &durable,
         replicas,
         builds: &builds,
         wait: session.wait,

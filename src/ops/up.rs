@@ -3,7 +3,7 @@
 use super::{
     Deployed, OpsError, Session, Switched, Tested,
     deploy::{DeployOptions, deploy_locked},
-    durable::{DurableUp, Layer},
+    durable::{Apply, DurableUp, Layer},
     lock::locked,
     preview::{self, Preview},
     sources, state,
@@ -43,7 +43,7 @@ pub async fn up(session: &Session<'_>, options: UpOptions) -> Result<Up, OpsErro
         Some(Layer::read(session).await?)
     };
     let durable = match &layer {
-        Some(layer) => layer.if_up(session, false).await?,
+        Some(layer) => layer.if_up(session, Apply::No).await?,
         None => None,
     };
     if (layer.is_none() || durable.is_some())
@@ -59,7 +59,7 @@ pub async fn up(session: &Session<'_>, options: UpOptions) -> Result<Up, OpsErro
         let durable = match &layer {
             Some(layer) => {
                 session.reporter.on(Event::Phase("durable layer"));
-                Some(Box::pin(layer.bring_up(session, false)).await?)
+                Some(Box::pin(layer.bring_up(session, Apply::No)).await?)
             }
             None => None,
         };

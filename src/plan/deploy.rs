@@ -1,14 +1,20 @@
 //! `deploy`: a fresh stack on the idle color, beside the one that serves.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
-    Action, Conflict, Id, ImageJob, Plan, conflict,
+    Action, Conflict, Id, ImageJob, Plan, Until, Wait, conflict,
     desired::{App, Proxy, Role, is_of},
     proxy,
     stack::{self, Before, Need},
 };
 use crate::model::{Container, Image, Names, Observed, Routing, Stack, control::Request, labels};
+
+/// How long a durable service that is up already may take to be reached by the proxy.
+const DURABLE_READY: Duration = Duration::from_secs(30);
 
 /// What a deployment is planned from.
 #[derive(Debug)]
@@ -119,6 +125,7 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
             };
             (Need::Create, reason)
         });
+    let ready = ready.into_iter().chain(durable(&mut plan, app, proxy)).collect::<Vec<_>>();
     let stack = Stack {
         release: app.release.clone(),
         revision: input.revision.map(str::to_owned),
@@ -151,6 +158,36 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
         "its preview leads to it from here on",
     );
     Ok(plan)
+}
+
+/// The proxy has to reach the durable services too: a switch does not ask them again.
+fn durable(plan: &mut Plan, app: &App, proxy: Option<Id>) -> Vec<Id> {
+    let places: BTreeSet<(&str, u16)> = app
+        .routes
+        .iter()
+        .flat_map(|route| &route.paths)
+        .filter(|path| path.durable)
+        .map(|path| (path.host.as_str(), path.port))
+        .collect();
+    let mut steps = vec![];
+    for (key, container) in &app.durable {
+        let host = Names::durable_alias(key);
+        for (_, port) in places.iter().filter(|(at, _)| *at == host) {
+            let wait = Wait {
+                container: container.clone(),
+                service: key.clone(),
+                until: Until::Accepting { host: host.clone(), port: *port },
+                limit: DURABLE_READY,
+            };
+            steps.push(plan.push(
+                proxy,
+                Action::Await(Box::new(wait)),
+                format!("wait until {key} is ready"),
+                "a route leads to it",
+            ));
+        }
+    }
+    steps
 }
 
 struct Cleared {

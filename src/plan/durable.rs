@@ -63,7 +63,8 @@ pub fn durable_up(
 
     let mut missing = vec![];
     for network in &desired.networks {
-        if conflict::own_network(observed, names, "durable", &network.name)?.is_none() {
+        let layer = network.labels.get(labels::LAYER).map_or("durable", String::as_str);
+        if conflict::own_network(observed, names, layer, &network.name)?.is_none() {
             missing.push(network);
         }
     }
@@ -173,6 +174,29 @@ pub fn durable_up(
         needs[service.key.as_str()].clone()
     });
     Ok((plan, differences))
+}
+
+/// Of a plan what looks at data before another image gets it, and the images for that: nothing is stopped or changed.
+pub fn looks(plan: &Plan) -> Plan {
+    let mut looks = Plan::default();
+    let mut ids: BTreeMap<Id, Id> = BTreeMap::new();
+    for step in plan.steps() {
+        let looks_at = match &step.action {
+            Action::GetImage(_) => true,
+            Action::CheckData(check) => check.last.is_some(),
+            _ => false,
+        };
+        if looks_at {
+            let after: Vec<Id> = step.after.iter().filter_map(|id| ids.get(id).copied()).collect();
+            let (title, reason) = (step.title.clone(), step.reason.clone());
+            ids.insert(step.id, looks.push(after, step.action.clone(), title, reason));
+        }
+    }
+    if looks.steps().iter().any(|step| matches!(step.action, Action::CheckData(_))) {
+        looks
+    } else {
+        Plan::default()
+    }
 }
 
 /// What looks at the data of a service's volumes with the eyes of its new image; none where none of them is there yet.

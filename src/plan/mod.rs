@@ -27,12 +27,15 @@ pub use canary::canary;
 pub use cleanup::{Cleanup, busy, cleanup};
 pub use conflict::Conflict;
 pub use deploy::{Deploy, deploy, is_up_to_date, of_color};
-pub use durable::{Difference, FieldChange, durable_up};
+pub use durable::{Difference, FieldChange, durable_up, looks};
 pub use durable_down::durable_down;
 pub use hooks::hooks_of;
 pub use plan::{Action, DataCheck, Id, ImageJob, Pipe, Plan, Sink, Source, Step, Until, Wait};
 pub use proxy::proxy_is_current;
-pub use restore::{Changes, Copied, Restore, purge, put_back, restore, start_again, sweep, verify};
+pub use restore::{
+    By, Changes, Copied, Restore, call, purge, put_back, rekey, remove_keyed, restore, start_again,
+    sweep, verify,
+};
 pub use scale::{Scale, scale};
 pub use switch::{Switch, switch};
 pub use test::{Test, test};

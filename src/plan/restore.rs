@@ -1,7 +1,7 @@
 //! Putting a copy of a database's data in the place of its data. The copy is made beside it and looked at by a server of
 //! its own first; then two folders change places at one instant, and the old data stays on a volume of its own.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     Action, Id, ImageJob, Pipe, Plan, Sink, Source, Until, Wait,
@@ -17,13 +17,56 @@ use crate::{
 /// The server's folder on the host with all volumes, as it is mounted where two of them change places.
 const VOLUMES: &str = "/volumes";
 
+/// What a server may take to go through days of changes; one that cannot ends by itself.
+const REPLAY: Duration = Duration::from_secs(3600);
+
 /// Where a copy comes from.
 #[derive(Debug, Clone)]
 pub enum Copied {
     /// A snapshot's file.
     File { path: PathBuf, sha256: String, logical: bool },
     /// A running server, whose data is copied as it is now.
-    Server { container: String },
+    Server { container: String, by: By },
+}
+
+/// How a running server is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    Files,
+    /// The application's databases as statements.
+    Statements,
+    /// Statements that make its users too.
+    AllStatements,
+}
+
+impl Copied {
+    /// Whether it is made of statements; else of the server's own files.
+    const fn is_logical(&self) -> bool {
+        match self {
+            Self::File { logical, .. } => *logical,
+            Self::Server { by, .. } => !matches!(by, By::Files),
+        }
+    }
+
+    /// What of it is read, and how that is told.
+    fn source(&self, kind: Kind) -> (Source, String) {
+        match self {
+            Self::File { path, sha256, .. } => {
+                let from = Source::File { path: path.clone(), sha256: Some(sha256.clone()) };
+                (from, path.display().to_string())
+            }
+            Self::Server { container, by } => {
+                let function = match by {
+                    By::Files => "backup",
+                    By::Statements => "dump",
+                    By::AllStatements => "dump_all",
+                };
+                let command = kind.call(function, &[]);
+                let from = Source::Command { container: container.clone(), command };
+                (from, format!("of {container}, as it is now"))
+            }
+        }
+    }
 }
 
 /// The changes to be made to a copy: those of a server's logs from a place on, up to a time.
@@ -63,25 +106,27 @@ fn idle() -> Vec<String> {
     ["-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"].map(str::to_owned).into()
 }
 
-/// A container of the database's image with the copy's volume in place of the data's.
-pub fn scratch(
+/// A container of the database's image with the copy's volume in place of the data's; `empty`, the volume is not given
+/// what the image has in its folder.
+fn scratch(
     names: &Names,
     service: &Service,
     image: &str,
     (volume, copy): (&str, &str),
+    empty: bool,
 ) -> ServiceSpec {
     let spec = &service.replicas[0];
     let mut mounts = vec![];
     for mount in &spec.mounts {
         match mount {
-            Mount::Volume { source: Some(source), target, read_only, subpath, .. } => {
+            Mount::Volume { source: Some(source), target, read_only, nocopy, subpath } => {
                 // Others' volumes stay theirs.
                 if source == volume {
                     mounts.push(Mount::Volume {
                         source: Some(copy.to_owned()),
                         target: target.clone(),
                         read_only: *read_only,
-                        nocopy: true,
+                        nocopy: empty || *nocopy,
                         subpath: subpath.clone(),
                     });
                 }
@@ -110,8 +155,54 @@ pub fn scratch(
 /// Plans a restore: the copy, the looks at it, and the change of places at last.
 pub fn restore(input: &Restore<'_>) -> Plan {
     let mut plan = Plan::default();
-    let copied = copy(&mut plan, input);
-    let image = (!input.own_image.1).then(|| get_image(&mut plan, input.own_image.0));
+    let placed = replace(&mut plan, input);
+    start(&mut plan, input, [placed], "it serves the copy");
+    plan
+}
+
+/// Plans a copy in the place of the data that only another container can serve: the one there is removed.
+pub fn rekey(input: &Restore<'_>) -> Plan {
+    let mut plan = Plan::default();
+    let placed = replace(&mut plan, input);
+    plan.push(
+        [placed],
+        Action::RemoveDurable(input.found.name.clone()),
+        format!("remove the container of {} (its volumes stay)", input.service.key),
+        "it has the old key",
+    );
+    plan
+}
+
+/// Plans the end of a container whose key is no longer that of its data.
+pub fn remove_keyed(found: &Container) -> Plan {
+    let mut plan = Plan::default();
+    let name = found.name.clone();
+    let stop = found.is_running().then(|| {
+        let title = format!("stop {name}");
+        plan.push([], Action::Stop(name.clone()), title, "it has the old key")
+    });
+    let title = format!("remove the container {name} (its volumes stay)");
+    plan.push(stop, Action::RemoveDurable(name), title, "it has the old key");
+    plan
+}
+
+/// Plans the call of a function in a running database.
+pub fn call(container: &str, kind: Kind, function: &str, title: &str) -> Plan {
+    let mut plan = Plan::default();
+    let pipe = Pipe {
+        container: container.to_owned(),
+        command: kind.call(function, &[]),
+        from: Source::Nothing,
+        to: Sink::Heard,
+    };
+    plan.push([], Action::Pipe(Box::new(pipe)), title, "");
+    plan
+}
+
+/// Makes the copy, stops the database, and has the two change places.
+fn replace(plan: &mut Plan, input: &Restore<'_>) -> Id {
+    let copied = copy(plan, input);
+    let image = (!input.own_image.1).then(|| get_image(plan, input.own_image.0));
     let name = &input.service.key;
     let stop = Action::Stop(input.found.name.clone());
     let stopped = plan.push(
@@ -121,9 +212,7 @@ pub fn restore(input: &Restore<'_>) -> Plan {
         "its data changes places with the copy",
     );
     let title = format!("put the copy in the place of {}", input.volume);
-    let placed = change_places(&mut plan, input, [stopped], &title, false);
-    start(&mut plan, input, [placed], "it serves the copy");
-    plan
+    change_places(plan, input, [stopped], &title, false)
 }
 
 /// Plans the way back from a restore that failed after the change of places.
@@ -198,21 +287,10 @@ pub fn sweep(containers: &[&str], volumes: &[&str]) -> Plan {
 /// Makes the copy, and reads it through a server that is gone again at the end.
 fn copy(plan: &mut Plan, input: &Restore<'_>) -> Id {
     let mut last = serve(plan, input);
-    if let Some(changes) = input.changes {
-        let Position { file, at, .. } = &changes.from;
-        let command = input.kind.call("changes", &[file, &at.to_string(), &changes.until]);
-        let pipe = Pipe {
-            container: input.names.scratch(&input.service.key),
-            command: input.kind.call("apply", &[]),
-            from: Source::Command { container: changes.container.clone(), command },
-            to: Sink::Heard,
-        };
-        last = plan.push(
-            [last],
-            Action::Pipe(Box::new(pipe)),
-            format!("make the changes until {} UTC", changes.until),
-            format!("from {file}, position {at}"),
-        );
+    if let Some(changes) = input.changes
+        && !input.kind.replays()
+    {
+        last = take_changes(plan, input, changes, last);
     }
     let read = heard(
         plan,
@@ -226,6 +304,27 @@ fn copy(plan: &mut Plan, input: &Restore<'_>) -> Id {
     let stop = Action::Stop(name.clone());
     let stopped = plan.push([read], stop, "stop the server on the copy", "it is good");
     plan.push([stopped], Action::Remove(name), "remove the server on the copy", "it is good")
+}
+
+/// The changes from the server that logged them: made by the one on the copy, or laid beside the copy for its start.
+fn take_changes(plan: &mut Plan, input: &Restore<'_>, changes: &Changes, after: Id) -> Id {
+    let Position { file, at, .. } = &changes.from;
+    let until = &changes.until;
+    let command = input.kind.call("changes", &[file, &at.to_string(), until]);
+    let (to, title) = if input.kind.replays() {
+        let title = format!("copy the log of changes, to be gone through until {until} UTC");
+        (input.kind.call("replay", &[until]), title)
+    } else {
+        (input.kind.call("apply", &[]), format!("make the changes until {until} UTC"))
+    };
+    let pipe = Pipe {
+        container: input.names.scratch(&input.service.key),
+        command: to,
+        from: Source::Command { container: changes.container.clone(), command },
+        to: Sink::Heard,
+    };
+    let reason = format!("from {file}, position {at}");
+    plan.push([after], Action::Pipe(Box::new(pipe)), title, reason)
 }
 
 /// The volume with the copy, and a server that serves it to nobody.
@@ -242,9 +341,10 @@ fn serve(plan: &mut Plan, input: &Restore<'_>) -> Id {
         format!("create volume {copy}"),
         "for the copy",
     );
-    let base = scratch(names, service, image, (input.volume, copy));
+    let logical = input.copied.is_logical();
+    let base = scratch(names, service, image, (input.volume, copy), !logical);
     let name = base.name.clone();
-    let logical = matches!(input.copied, Copied::File { logical: true, .. });
+    let (from, told) = input.copied.source(*kind);
     let mut before = made;
     if !logical {
         let idle = ServiceSpec {
@@ -253,14 +353,6 @@ fn serve(plan: &mut Plan, input: &Restore<'_>) -> Id {
             healthcheck: Some(Healthcheck::none()),
             user: Some("0".to_owned()),
             ..base.clone()
-        };
-        let from = match input.copied {
-            Copied::File { path, sha256, .. } => {
-                Source::File { path: path.clone(), sha256: Some(sha256.clone()) }
-            }
-            Copied::Server { container } => {
-                Source::Command { container: container.clone(), command: kind.call("backup", &[]) }
-            }
         };
         let run = |function: &str, from| Pipe {
             container: name.clone(),
@@ -278,19 +370,21 @@ fn serve(plan: &mut Plan, input: &Restore<'_>) -> Id {
             plan.push([created], Action::Start(name.clone()), format!("start {name}"), "");
         let filled = plan.push(
             [started],
-            Action::Pipe(Box::new(run("extract", from))),
+            Action::Pipe(Box::new(run("extract", from.clone()))),
             format!("copy the data of {}", service.key),
-            match input.copied {
-                Copied::File { path, .. } => path.display().to_string(),
-                Copied::Server { container } => format!("of {container}, as it is now"),
-            },
+            told.clone(),
         );
-        let ready = plan.push(
+        let mut ready = plan.push(
             [filled],
             Action::Pipe(Box::new(run("prepare", Source::Nothing))),
             "make the copy consistent",
             "changes that came while it was copied",
         );
+        if let Some(changes) = input.changes
+            && kind.replays()
+        {
+            ready = take_changes(plan, input, changes, ready);
+        }
         before = plan.push(
             [ready],
             Action::Remove(name.clone()),
@@ -321,11 +415,12 @@ fn serve(plan: &mut Plan, input: &Restore<'_>) -> Id {
     );
     let started =
         plan.push([created], Action::Start(name.clone()), "start the server on the copy", "");
+    let replaying = input.changes.is_some() && kind.replays();
     let wait = Wait {
         container: name.clone(),
         service: format!("{} on the copy", service.key),
         until: Until::Healthy,
-        limit: service.limit,
+        limit: if replaying { service.limit.max(REPLAY) } else { service.limit },
     };
     let serving = plan.push(
         [started],
@@ -333,19 +428,13 @@ fn serve(plan: &mut Plan, input: &Restore<'_>) -> Id {
         "wait until the server on the copy answers",
         "the application's credentials open it",
     );
-    let Copied::File { path, sha256, logical: true } = input.copied else { return serving };
-    let pipe = Pipe {
-        container: name,
-        command: kind.call("load", &[]),
-        from: Source::File { path: path.clone(), sha256: Some(sha256.clone()) },
-        to: Sink::Heard,
-    };
-    plan.push(
-        [serving],
-        Action::Pipe(Box::new(pipe)),
-        format!("run the statements for {}", service.key),
-        path.display().to_string(),
-    )
+    if !logical {
+        return serving;
+    }
+    let command = kind.call("load", &[]);
+    let pipe = Pipe { container: name, command, from, to: Sink::Heard };
+    let title = format!("run the statements for {}", service.key);
+    plan.push([serving], Action::Pipe(Box::new(pipe)), title, told)
 }
 
 fn heard(
@@ -410,7 +499,7 @@ fn change_places(
         container: name.clone(),
         service: title.to_owned(),
         until: Until::Completed,
-        limit: std::time::Duration::from_secs(60),
+        limit: Duration::from_secs(60),
     };
     let created = plan.push(after, Action::Create(Box::new(spec)), format!("create {name}"), "");
     let started = plan.push([created], Action::Start(name.clone()), format!("start {name}"), "");

@@ -254,7 +254,7 @@ impl Control {
             return Err(format!("{to} has no release"));
         };
         if health
-            && let Err((target, reason)) = self.healthy(side.targets().cloned().collect()).await
+            && let Err((target, reason)) = self.healthy(side.own_targets().cloned().collect()).await
         {
             return Ok(Answer::NotHealthy { target, reason });
         }
@@ -303,7 +303,7 @@ impl Control {
         }
         if weight > 0
             && health
-            && let Err((target, reason)) = self.healthy(side.targets().cloned().collect()).await
+            && let Err((target, reason)) = self.healthy(side.own_targets().cloned().collect()).await
         {
             return Ok(Answer::NotHealthy { target, reason });
         }

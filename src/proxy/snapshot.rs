@@ -310,10 +310,12 @@ impl Snapshot {
         }
         let rule =
             site.rules.iter().find(|rule| rule.covers(path)).ok_or(NoWay::NoPath { color })?;
+        // What is open on a durable service keeps no color from anything: no drain waits for it or ends it.
+        let counts = listener.color.is_none() && !rule.target.spec.durable;
         Ok(Way {
             color,
             target: Arc::clone(&rule.target),
-            open: side.load.open(kind, listener.color.is_none()),
+            open: side.load.open(kind, counts),
             strip: if rule.strip { rule.prefix.trim_end_matches('/').len() } else { 0 },
             asked: false,
             choice: None,
@@ -356,6 +358,11 @@ impl Side {
         let chooser = stack.routes.iter().find_map(|route| route.chooser.as_ref());
         let (release, chooser) = (stack.release.clone(), chooser.map(Chooser::new));
         Self { release, chooser, tables, load: Arc::clone(load) }
+    }
+
+    /// The targets that are of this color alone; the durable ones are those of the other too.
+    pub fn own_targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.targets().filter(|target| !target.spec.durable)
     }
 
     /// Every target; one that several rules name comes as often.

@@ -44,6 +44,7 @@ pub(super) struct Spec {
     pub limits: RouteLimits,
     pub health: Option<Probe>,
     pub shared_assets: bool,
+    pub durable: bool,
 }
 
 impl Spec {
@@ -56,6 +57,7 @@ impl Spec {
             limits: route.limits,
             health: route.health.clone(),
             shared_assets: route.shared_assets,
+            durable: rule.durable,
         }
     }
 }

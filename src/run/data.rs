@@ -15,10 +15,14 @@ use crate::{
 /// A look reads a few small files.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Whether the new image's server may open the data. Data or images that are of no known database are let pass.
-pub(super) async fn check_data(engine: &dyn Engine, check: &DataCheck) -> Result<(), RunError> {
+/// Whether the new image's server may open the data. Data or images that are of no known database are let pass. Returns
+/// the step up where it is of a higher version than all that had the data: `from MariaDB 11.8.3 to MariaDB 11.8.6`.
+pub(super) async fn check_data(
+    engine: &dyn Engine,
+    check: &DataCheck,
+) -> Result<Option<String>, RunError> {
     let seen = look(engine, &check.look).await?;
-    let (Some(server), Some(data)) = (seen.server, seen.data) else { return Ok(()) };
+    let (Some(server), Some(data)) = (seen.server, seen.data) else { return Ok(None) };
     let mut known = vec![data];
     if let Some(image) = &check.last {
         let mounts = vec![];
@@ -26,14 +30,16 @@ pub(super) async fn check_data(engine: &dyn Engine, check: &DataCheck) -> Result
         let last = look(engine, &of_last).await?.server;
         known.extend(last.filter(|last: &Server| last.kind == data.kind));
     }
-    for data in known {
+    for &data in &known {
         server.may_open(data).map_err(|reason| RunError::Unsuited {
             service: check.service.clone(),
             image: check.look.image.clone(),
             reason,
         })?;
     }
-    Ok(())
+    let highest = known.into_iter().max_by_key(|server| server.version);
+    let highest = highest.filter(|last| last.version.is_some() && server.version > last.version);
+    Ok(highest.map(|last| format!("from {last} to {server}")))
 }
 
 /// Runs the look to its end and removes its container. An image without a shell tells nothing.

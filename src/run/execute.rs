@@ -206,7 +206,11 @@ impl Executor<'_, '_> {
             Action::StopCleanly(name) => self.stop_cleanly(plan, name).await?,
             Action::Remove(name) => engine.remove(name).await?,
             Action::RemoveDurable(name) => engine.remove_keeping_volumes(name).await?,
-            Action::CheckData(check) => check_data(engine, check).await?,
+            Action::CheckData(check) => {
+                if let Some(text) = check_data(engine, check).await? {
+                    self.heard.borrow_mut().insert(id, Heard { text, ..Heard::default() });
+                }
+            }
             Action::Await(wait) => self.wait(plan, wait).await?,
             Action::Follow(wait) => self.follow(plan, wait, progress).await?,
             Action::Bake(color, bake) => {

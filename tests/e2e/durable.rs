@@ -1,6 +1,11 @@
 //! The durable layer from every state that it can be found in, with a real MariaDB.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Stdio},
+};
 
 use crate::support::{
     Sandbox,
@@ -161,4 +166,87 @@ fn the_ports_of_the_demo_are_3306_and_3307_and_its_names_those_of_the_design() {
     let plan = plan.shows(&format!("create network {prefix}-network"));
     let _ = plan.shows(&format!("create volume {prefix}-mariadb-data"));
     assert_eq!(sandbox.things(Kind::Container), [""; 0]);
+}
+
+#[test]
+fn an_upgrade_takes_a_snapshot_first_and_a_reset_a_last_one() {
+    let sandbox = Sandbox::small_with_database();
+    let _ = sandbox.ok("durable up");
+    remember(&sandbox, "devlocal", "first@example.org");
+    let snapshots = || {
+        let list = sandbox.ok("durable snapshots --json").json();
+        list["snapshots"].as_array().unwrap().clone()
+    };
+
+    // Another build of the same version needs none.
+    let file = "durable/mariadb/Dockerfile";
+    let dockerfile = sandbox.read(file);
+    sandbox.write(file, &format!("{dockerfile}LABEL other=1\n"));
+    let _ = sandbox.ok("durable up --apply");
+    assert_eq!(snapshots().len(), 0);
+
+    sandbox.write(file, &format!("{dockerfile}{}", Sandbox::says_version(98)));
+    let up = sandbox.ok("durable up --apply").says("before the upgrade from MariaDB 11.8.");
+    let _ = up.says("to MariaDB 11.8.98, is in `");
+    assert_eq!(snapshots().len(), 1);
+    assert_eq!(remembered(&sandbox, "devlocal"), ["first@example.org"]);
+    // Where none can be taken it is not upgraded, unless that is said to be fine.
+    sandbox.write(file, &format!("{dockerfile}{}", Sandbox::says_version(99)));
+    let _ = sandbox.ok("durable up").says("another definition");
+    let _ = engine::docker(&format!("stop {}", sandbox.thing("durable-mariadb"))).ok();
+    let refused = sandbox.envctl("durable up --apply").run().code(1);
+    let _ = refused.says("it does not run").says("`--no-snapshot` upgrades all the same");
+    let _ = sandbox.ok("durable up --apply --no-snapshot");
+    assert_eq!(snapshots().len(), 1);
+    assert_eq!(remembered(&sandbox, "devlocal"), ["first@example.org"]);
+
+    // Anew, for who types the environment's name; the data is in a snapshot.
+    for words in ["durable up --reset", "durable up --reset --confirm ci"] {
+        let _ = sandbox.envctl(words).run().code(2).says("devlocal");
+    }
+    let _ = sandbox.envctl("durable up --no-snapshot").run().code(2).says("--reset");
+    assert_eq!(remembered(&sandbox, "devlocal").len(), 1);
+    let reset = sandbox.ok("durable up --reset --confirm devlocal").says("the durable layer is up");
+    let _ = reset.says("before its data was deleted, is in `");
+    assert_eq!(remembered(&sandbox, "devlocal"), [""; 0]);
+    let all = snapshots();
+    assert_eq!(all.len(), 2);
+    let _ = sandbox.ok(&format!("durable restore {}", all[1]["name"].as_str().unwrap()));
+    assert_eq!(remembered(&sandbox, "devlocal"), ["first@example.org"]);
+
+    // A second one, of nothing that is worth a snapshot.
+    let _ = sandbox.ok("durable up --reset --no-snapshot --confirm devlocal");
+    assert_eq!(remembered(&sandbox, "devlocal"), [""; 0]);
+    assert_eq!(snapshots().len(), 2);
+}
+
+#[test]
+fn the_shell_is_the_databases_own_client_on_a_terminal_and_without_one() {
+    let sandbox = Sandbox::small_with_database();
+    let _ = sandbox.ok("durable up");
+    let envctl = env!("CARGO_BIN_EXE_envctl");
+    let typed = |program: &mut Command| {
+        program.current_dir(sandbox.path("")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        sandbox.surround(program);
+        let mut program = program.spawn().unwrap();
+        let keys = b"SELECT 40 + 2 AS answer;\nexit\n";
+        program.stdin.as_mut().unwrap().write_all(keys).unwrap();
+        let said = program.wait_with_output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    // On a terminal it draws and asks.
+    let line = format!("{envctl} durable shell");
+    let script = ["--quiet", "--return", "--command", &line, "/dev/null"];
+    let drawn = typed(Command::new("script").args(script));
+    assert!(drawn.contains("MariaDB [") && drawn.contains("|     42 |"), "{drawn}");
+    assert!(!drawn.contains("not a TTY"), "{drawn}");
+    // Without one it answers.
+    assert_eq!(typed(Command::new(envctl).args(["durable", "shell"])), "answer\n42\n");
+
+    let one = sandbox.envctl("durable shell -c").arg("SELECT CURRENT_USER()").run().ok();
+    let _ = one.shows("echobase@%");
+    let _ =
+        sandbox.envctl("durable shell -c").arg("SELECT nonsense").run().code(1).says("nonsense");
+    let _ = sandbox.envctl("durable shell nowhere").run().code(2).says("mariadb");
 }

@@ -8,9 +8,9 @@ use crate::support::{
     http, program,
 };
 
-struct Database {
-    sandbox: Sandbox,
-    container: String,
+pub struct Database {
+    pub sandbox: Sandbox,
+    pub container: String,
     volume: String,
     /// A shell line that asks `$0` as the application, over TCP.
     client: &'static str,
@@ -22,8 +22,14 @@ struct Database {
 
 impl Database {
     #[track_caller]
-    fn sql(&self, statement: &str) -> String {
-        engine::ask(&["exec", &self.container, "sh", "-c", self.client, statement])
+    pub fn sql(&self, statement: &str) -> String {
+        self.sql_in("devlocal", statement)
+    }
+
+    #[track_caller]
+    pub fn sql_in(&self, environment: &str, statement: &str) -> String {
+        let container = self.container.replace("-devlocal-", &format!("-{environment}-"));
+        engine::ask(&["exec", &container, "sh", "-c", self.client, statement])
     }
 
     /// Runs a shell line on the volume.
@@ -81,7 +87,7 @@ fn mariadb() -> Database {
     }
 }
 
-/// One of the examples, with its database on port 3 and its page on port 0.
+/// One of the examples, with its database on port 3 (of `ci`: 8) and its page on port 0 (of `ci`: 5).
 fn example(
     name: &str,
     client: &'static str,
@@ -91,9 +97,10 @@ fn example(
     let sandbox = Sandbox::empty();
     sandbox.take(&format!("examples/{name}"), "");
     sandbox.edit("envctl.yaml", &format!("name: notes-{name}"), "name: @NAME@");
-    let variables = "environments: { devlocal: { env_file: [.env.devlocal] } }\n\ncredentials:";
+    let variables = "environments: { devlocal: { env_file: [.env.devlocal] }, ci: { env_file: [.env.ci] } }\n\ncredentials:";
     sandbox.edit("envctl.yaml", "credentials:", variables);
     sandbox.write(".env.devlocal", "DB_PORT=@PORT3@\nWEB_PORT=@PORT0@\n");
+    sandbox.write(".env.ci", "DB_PORT=@PORT8@\nWEB_PORT=@PORT5@\n");
     Database {
         container: sandbox.thing("durable-db"),
         volume: sandbox.thing("durable-data"),
@@ -104,7 +111,7 @@ fn example(
     }
 }
 
-fn mysql() -> Database {
+pub fn mysql() -> Database {
     let database = example(
         "mysql",
         "MYSQL_PWD=\"$MYSQL_PASSWORD\" exec mysql --protocol=tcp --host=127.0.0.1 --user=\"$MYSQL_USER\" \
@@ -116,12 +123,12 @@ fn mysql() -> Database {
     database
 }
 
-fn postgres() -> Database {
+pub fn postgres() -> Database {
     let database = example(
         "postgres",
         "PGPASSWORD=\"$POSTGRES_PASSWORD\" exec psql --host=127.0.0.1 --username=\"$POSTGRES_USER\" \
          --no-align --tuples-only --command=\"$0\" \"$POSTGRES_DB\"",
-        ("PG_VERSION", "s/.*/18/"),
+        ("pgdata/PG_VERSION", "s/.*/18/"),
         "the data is of PostgreSQL 18, and PostgreSQL 17",
     );
     init_files(&database.sandbox, "psql --command=\"STATEMENT\"\n");
@@ -178,7 +185,7 @@ fn mysql_lives_through_first_start_kill_and_a_refused_downgrade() {
     sandbox.take("durable/mariadb", "durable/mariadb");
     sandbox.edit(file, "image: mysql:9", "image: mariadb:11.8");
     sandbox.edit(file, "context: ./mysql", "context: ./mariadb");
-    sandbox.edit(file, "command: [mysqld,", "command: [mariadbd,");
+    sandbox.edit(file, "      - mysqld\n", "      - mariadbd\n");
     let refused = sandbox.envctl("durable up --apply").run().code(1);
     let _ = refused
         .says("the data is of MySQL 9.")

@@ -34,9 +34,14 @@ fn job(sandbox: &Sandbox, checkout: Option<&str>, command: &[&str]) -> Outcome {
         docker.args(["--volume", mount]);
     }
     // What the pipeline's host keeps, because a checkout does not last.
-    for name in
-        ["MARIADB_ROOT_PASSWORD", "MARIADB_PASSWORD", "MARIADB_ENCRYPTION_KEY", "JWT_SECRET"]
-    {
+    for name in [
+        "MARIADB_ROOT_PASSWORD",
+        "MARIADB_PASSWORD",
+        "MARIADB_ENCRYPTION_KEY",
+        "JWT_SECRET",
+        "MERCURE_PUBLISHER_SECRET",
+        "MERCURE_SUBSCRIBER_SECRET",
+    ] {
         docker.args(["--env", &format!("{name}={}", "0123456789abcdef".repeat(4))]);
     }
     docker.args(["--env", "HOME=/tmp", "--workdir", folder.to_str().unwrap(), IMAGE]);

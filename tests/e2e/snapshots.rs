@@ -1,27 +1,24 @@
-//! Snapshots of a real MariaDB: taken while it serves, looked at, put back, back to a second, cloned, killed half-way.
+//! Snapshots of a real MariaDB: taken while it serves, looked at, put back, back to a second, cloned.
 
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use crate::support::{
     Sandbox,
     engine::{self, Kind},
-    program::Running,
-    wait,
 };
 
 #[track_caller]
-fn sql(sandbox: &Sandbox, environment: &str, question: &str) -> String {
+pub fn sql(sandbox: &Sandbox, environment: &str, question: &str) -> String {
     let container = format!("{}-{environment}-durable-mariadb", sandbox.name);
     engine::ask(&["exec", &container, "sh", "-c", CLIENT, question])
 }
 
-const CLIENT: &str = "MYSQL_PWD=\"$MARIADB_PASSWORD\" exec mariadb --user=\"$MARIADB_USER\" \
+pub const CLIENT: &str = "MYSQL_PWD=\"$MARIADB_PASSWORD\" exec mariadb --user=\"$MARIADB_USER\" \
                       --batch --skip-column-names --execute=\"$0\" \"$MARIADB_DATABASE\"";
 
 fn add(sandbox: &Sandbox, environment: &str, name: &str) {
@@ -40,7 +37,7 @@ fn folder(sandbox: &Sandbox, environment: &str) -> PathBuf {
 
 /// Nothing of a copy is left but the data that is kept.
 #[track_caller]
-fn nothing_left(sandbox: &Sandbox, kept: usize) {
+pub fn nothing_left(sandbox: &Sandbox, kept: usize) {
     let containers = sandbox.things(Kind::Container);
     let left =
         |name: &String| ["-scratch-", "-exchange-", "-look-"].iter().any(|w| name.contains(w));
@@ -218,74 +215,4 @@ fn the_data_goes_back_to_a_second_and_over_to_another_environment() {
     // One statement, as the application.
     let one = sandbox.envctl("durable shell -c").arg("SELECT email FROM users").run().ok();
     let _ = one.shows("piped");
-}
-
-const KILLS: u64 = 12;
-
-#[test]
-fn a_snapshot_or_restore_that_is_killed_leaves_the_old_data_or_the_new() {
-    let sandbox = Sandbox::small_with_database();
-    let _ = sandbox.ok("durable up");
-    let _ = sql(
-        &sandbox,
-        "devlocal",
-        "CREATE TABLE ticks (n INT PRIMARY KEY, at DATETIME(6) NOT NULL DEFAULT NOW(6))",
-    );
-    let rows = || -> Vec<u64> {
-        let all = sql(&sandbox, "devlocal", "SELECT n FROM ticks ORDER BY n");
-        all.lines().map(|n| n.parse().unwrap()).collect()
-    };
-    let insert = |n: u64| sql(&sandbox, "devlocal", &format!("INSERT INTO ticks (n) VALUES ({n})"));
-    let _ = insert(1);
-    let taken = sandbox.ok("durable snapshot base").took;
-    let _ = insert(2);
-    let restored = sandbox.ok("durable restore base").took;
-    assert_eq!(rows(), [1]);
-    let mut written = vec![1];
-    for round in 0..KILLS {
-        let n = 100 + round;
-        let _ = insert(n);
-        written.push(n);
-        let snapshot = round % 3 == 0;
-        let (words, whole) = if snapshot {
-            (format!("durable snapshot k{round}"), taken)
-        } else {
-            ("durable restore base".to_owned(), restored)
-        };
-        // Spread over the whole of it, the last part of a restore most of all.
-        let share = u32::try_from(round * 37 % 100).unwrap();
-        let after = whole * if snapshot { share } else { 40 + share * 6 / 10 } / 100;
-        // The database itself, once in four.
-        let database = round % 4 == 3;
-        let mut running: Running = sandbox.envctl(&words).start();
-        let started = std::time::Instant::now();
-        wait::until_true(after + Duration::from_secs(1), "the moment has come", || {
-            started.elapsed() >= after || running.is_over()
-        });
-        if database {
-            let _ = engine::docker(&format!("kill {}", sandbox.thing("durable-mariadb")));
-        }
-        let killed = if database { running.end(Duration::from_secs(300)) } else { running.kill() };
-        let last = killed.stderr.lines().last().unwrap_or_default().to_owned();
-        println!("{round:2}: {words}, {} ms, {:?}: {last}", after.as_millis(), killed.code);
-
-        let _ = sandbox.ok("durable up");
-        let found = rows();
-        if snapshot {
-            assert_eq!(found, written, "a snapshot changes nothing");
-            let list = sandbox.ok("durable snapshots --json").json();
-            let listed = list["snapshots"].as_array().unwrap();
-            assert!(listed.iter().all(|stored| stored["whole"] == true), "{list}");
-            if listed.iter().any(|stored| stored["name"] == format!("k{round}")) {
-                let _ = sandbox.ok(&format!("durable snapshot verify k{round}"));
-            }
-        } else {
-            assert!(found == written || found == [1], "{found:?}, written {written:?}");
-            written = found;
-        }
-    }
-    // The next one clears away what all of them left, and keeps what is data.
-    let _ = sandbox.ok("durable snapshot last");
-    let kept = sandbox.ok("durable snapshots --json").json()["kept"].as_array().unwrap().len();
-    nothing_left(&sandbox, kept);
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::{
     Sandbox, compose,
+    customer::Customer,
     engine::{self, Kind},
     http::{self, Connection},
     wait,
@@ -17,53 +18,6 @@ const API_TLS: u16 = 2;
 const MARIADB: u16 = 3;
 const BLUE: u16 = 10;
 const GREEN: u16 = 20;
-
-struct Customer {
-    email: String,
-    token: String,
-}
-
-const PASSWORD: &str = "correct horse";
-
-impl Customer {
-    fn register(port: u16) -> Self {
-        let email = "ada@example.org".to_owned();
-        let account = json!({ "email": email, "password": PASSWORD });
-        let _ = http::post(port, "/api/auth/register", None, &account).status(201);
-        Self::log_in(port, email)
-    }
-
-    fn log_in(port: u16, email: String) -> Self {
-        let account = json!({ "email": email, "password": PASSWORD });
-        let session = http::post(port, "/api/auth/login", None, &account).status(200).json();
-        Self { email, token: session["token"].as_str().unwrap().to_owned() }
-    }
-
-    fn order(&self, port: u16, item: &str) {
-        let order = json!({ "item": item, "quantity": 2 });
-        let _ = http::post(port, "/api/orders", Some(&self.token), &order).status(201);
-    }
-
-    /// The items ordered and the color that took each, oldest first.
-    fn orders(&self, port: u16) -> Vec<(String, String)> {
-        let bearer = format!("Bearer {}", self.token);
-        let headers = [("Authorization", bearer.as_str())];
-        let list = http::send(port, "GET", "/api/orders", &headers, b"").status(200).json();
-        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-        let mut orders: Vec<_> = list["orders"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|order| (text(&order["item"]), text(&order["color"])))
-            .collect();
-        orders.reverse();
-        orders
-    }
-}
-
-fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
-    all.iter().map(|(item, color)| ((*item).to_owned(), (*color).to_owned())).collect()
-}
 
 #[test]
 fn the_demo_goes_from_nothing_to_its_second_release_and_keeps_its_data() {
@@ -91,7 +45,7 @@ fn the_demo_goes_from_nothing_to_its_second_release_and_keeps_its_data() {
     assert_eq!(page.color(), "blue");
     assert!(page.text().contains("blue"), "{page}");
     assert_eq!(http::get(port(FRONTEND), "/health").status(200).json()["status"], "ok");
-    let authority = authority(&sandbox);
+    let authority = sandbox.authority();
     for (number, path) in [(FRONTEND_TLS, "/"), (API_TLS, "/health")] {
         let mut connection = Connection::open_tls(port(number), &authority).unwrap();
         assert_eq!(connection.get(path).unwrap().status(200).color(), "blue");
@@ -99,9 +53,9 @@ fn the_demo_goes_from_nothing_to_its_second_release_and_keeps_its_data() {
     let _ = http::get(port(FRONTEND), "/nothing").status(404);
 
     // A customer of blue.
-    let customer = Customer::register(port(FRONTEND));
+    let customer = Customer::register(port(FRONTEND), "ada");
     customer.order(port(FRONTEND), "tea");
-    assert_eq!(customer.orders(port(FRONTEND)), pairs(&[("tea", "blue")]));
+    customer.until_orders(port(FRONTEND), &[("tea", "blue")]);
 
     // Green comes up beside it: only its preview shows it.
     let _ = sandbox.ok("plan deploy").shows("green");
@@ -122,10 +76,10 @@ fn the_demo_goes_from_nothing_to_its_second_release_and_keeps_its_data() {
     let switched = sandbox.ok("switch green").says("green is live");
     println!("`switch`: {} ms", switched.took.as_millis());
     assert_eq!(http::get(port(FRONTEND), "/").status(200).color(), "green");
-    assert_eq!(customer.orders(port(FRONTEND)), pairs(&[("tea", "blue")]));
+    assert_eq!(customer.orders(port(FRONTEND)), [("tea", "blue")]);
     customer.order(port(FRONTEND), "milk");
-    let both = pairs(&[("tea", "blue"), ("milk", "green")]);
-    assert_eq!(customer.orders(port(FRONTEND)), both);
+    let both = [("tea", "blue"), ("milk", "green")];
+    customer.until_orders(port(FRONTEND), &both);
     let _ = sandbox.ok("switch green").says("green is live already");
 
     // What the reading commands say of it.
@@ -157,32 +111,24 @@ fn the_demo_goes_from_nothing_to_its_second_release_and_keeps_its_data() {
         http::get(port(FRONTEND), "/health").status == 200
     });
     assert_eq!(customer.orders(port(FRONTEND)), both);
-    let returned = Customer::log_in(port(FRONTEND), customer.email.clone());
+    let returned = Customer::log_in(port(FRONTEND), &customer.email);
     assert_eq!(returned.orders(port(FRONTEND)), both);
-}
-
-/// The local authority's certificate, as a user takes it out of the proxy.
-fn authority(sandbox: &Sandbox) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ca.crt");
-    let from = format!("{}:/ca/ca.crt", sandbox.thing("proxy"));
-    engine::ask(&["cp", &from, file.to_str().unwrap()]);
-    std::fs::read_to_string(file).unwrap()
 }
 
 fn readers(sandbox: &Sandbox) {
     // The engine's own word on health comes with the interval of its check.
     let status =
-        wait::until(Duration::from_secs(60), "the engine calls the database healthy", || {
+        wait::until(Duration::from_secs(60), "the engine calls the durable layer healthy", || {
             let status = sandbox.ok("status --json").json();
-            (status["durable"][0]["state"] == "healthy").then_some(status)
+            let durable = status["durable"].as_array().unwrap();
+            durable.iter().all(|service| service["state"] == "healthy").then_some(status)
         });
     assert_eq!(status["project"], sandbox.name.as_str());
     assert_eq!(status["environment"], "devlocal");
     assert_eq!(status["live"], "green");
     assert_eq!(status["proxy"]["state"], "running");
     assert_eq!(status["colors"]["green"]["tested"], true);
-    assert_eq!(status["colors"]["blue"]["services"].as_array().unwrap().len(), 4);
+    assert_eq!(status["colors"]["blue"]["services"].as_array().unwrap().len(), 5);
     assert!(status["lock"].is_null(), "{status}");
     let _ = sandbox.ok("status").shows("green is live").shows("green (live)").shows("blue (idle)");
 
@@ -194,7 +140,9 @@ fn readers(sandbox: &Sandbox) {
     let _ = sandbox.ok("history").shows("durable up").shows("switch");
 
     let durable = sandbox.ok("durable status --json").json();
-    assert_eq!(durable["services"][0]["service"], "mariadb");
+    let services: Vec<_> =
+        durable["services"].as_array().unwrap().iter().map(|s| &s["service"]).collect();
+    assert_eq!(services, ["localstack", "mariadb", "mercure", "sessions"]);
     assert_eq!(durable["differences"], json!([]));
     let mariadb = sandbox.ports.get(MARIADB).to_string();
     let _ = sandbox.ok("durable status").shows("healthy").shows(&mariadb);

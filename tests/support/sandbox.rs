@@ -80,7 +80,13 @@ impl Sandbox {
         sandbox.write("envctl.yaml", &renamed);
         for (environment, first) in [("devlocal", 0), ("ci", 5)] {
             let path = format!("durable/.env.{environment}");
-            let names = ["FRONTEND_PORT", "FRONTEND_TLS_PORT", "API_PORT", "MARIADB_PORT"];
+            let names = [
+                "FRONTEND_PORT",
+                "FRONTEND_TLS_PORT",
+                "API_PORT",
+                "MARIADB_PORT",
+                "LOCALSTACK_PORT",
+            ];
             let mut text: String = fs::read_to_string(sandbox.path(&path))
                 .unwrap()
                 .lines()
@@ -147,7 +153,8 @@ impl Sandbox {
 
     /// Gives a command the sandbox's own home, and of the tests' environment only what it takes to reach the engine.
     pub fn surround(&self, command: &mut Command) {
-        let kept = ["PATH", "DOCKER_HOST", "TMPDIR", "BASE_IMAGE", "RUST_BACKTRACE"];
+        let kept =
+            ["PATH", "DOCKER_HOST", "TMPDIR", "BASE_IMAGE", "PIP_INDEX_URL", "RUST_BACKTRACE"];
         command.env_clear();
         command.envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("HOME", self.folder.path().join("home"));
@@ -164,6 +171,22 @@ impl Sandbox {
     /// `{project}-{env}-{rest}`, for the first environment.
     pub fn thing(&self, rest: &str) -> String {
         format!("{}-devlocal-{rest}", self.name)
+    }
+
+    /// The local authority's certificate, as a user takes it out of the proxy.
+    pub fn authority(&self) -> String {
+        let file = self.folder.path().join("ca.crt");
+        let from = format!("{}:/ca/ca.crt", self.thing("proxy"));
+        engine::ask(&["cp", &from, file.to_str().unwrap()]);
+        fs::read_to_string(file).unwrap()
+    }
+
+    /// A value of an environment's credentials.
+    #[track_caller]
+    pub fn credential(&self, environment: &str, name: &str) -> String {
+        let all = self.read(&format!(".envctl/{environment}.credentials"));
+        let value = all.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap_or_else(|| panic!("no credential {name}")).to_owned()
     }
 
     /// Names of the project's things on the engine.

@@ -43,6 +43,15 @@ impl Sandbox {
         sandbox
     }
 
+    /// Lines of a Dockerfile by which the demo's MariaDB says that it is 11.8.`patch`, whatever it is.
+    pub fn says_version(patch: u64) -> String {
+        format!(
+            "# Says another version.\n\
+             RUN printf '#!/bin/sh\\nif [ \"$1\" = --version ]; then echo \"mariadbd Ver 11.8.{patch}-MariaDB\"; exit; fi\\n\
+             exec /usr/sbin/mariadbd \"$@\"\\n' >/usr/local/bin/mariadbd && chmod 755 /usr/local/bin/mariadbd\n"
+        )
+    }
+
     /// The small project, with the demo's durable layer: a real database on port 3.
     pub fn small_with_database() -> Self {
         let sandbox = Self::demo();

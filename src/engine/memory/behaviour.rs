@@ -15,6 +15,8 @@ pub struct Behaviour {
     /// What it writes to its log, and what a failing probe says.
     pub(super) says: String,
     pub(super) probe_says: String,
+    /// As it starts, the two volumes that its command names change places.
+    pub(super) exchanges: bool,
     /// The engine cannot start it, with this reason.
     pub(super) unstartable: Option<String>,
 }
@@ -43,6 +45,11 @@ impl Behaviour {
 
     pub fn exits_after(time: Duration, code: i64) -> Self {
         Self { ends: Some((time, code)), ..Self::default() }
+    }
+
+    /// What `envctl exchange` does, at once.
+    pub fn exchanges() -> Self {
+        Self { exchanges: true, ..Self::exits(0) }
     }
 
     /// Killed for its memory, at once.

@@ -193,6 +193,11 @@ impl Memory {
         inside.map(|(path, bytes)| (path.to_owned(), bytes.clone())).collect()
     }
 
+    /// A file of a container, without a call.
+    pub fn container_file(&self, container: &str, path: &str) -> Option<Vec<u8>> {
+        lock(&self.world).read(container, path).ok()?
+    }
+
     /// Puts a file into a volume, as a process in a container does.
     pub fn set_volume_file(&self, volume: &str, path: &str, content: &[u8]) {
         if let Some(volume) = lock(&self.world).volumes.get_mut(volume) {

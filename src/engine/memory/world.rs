@@ -151,6 +151,10 @@ impl World {
             container.exit_code = Some(127);
             return Err(refused(&intention, 400, &reason));
         }
+        if behaviour.exchanges {
+            self.exchange(&spec);
+        }
+        let container = self.container(name)?;
         let now = Instant::now();
         container.ports = ports;
         container.started = Some(now);
@@ -161,6 +165,29 @@ impl World {
         container.state = State::Running { health: None };
         self.pass_time();
         Ok(())
+    }
+
+    /// `exchange [--back] DATA COPY ID`: the mark is laid into the data and moves with it.
+    fn exchange(&mut self, spec: &ServiceSpec) {
+        const MARK: &str = ".envctl-kept";
+        let words = spec.command.clone().unwrap_or_default();
+        let [.., data, copy, id] = words.as_slice() else { return };
+        let volume = |path: &str| path.split('/').nth(2).unwrap_or_default().to_owned();
+        let (data, copy) = (volume(data), volume(copy));
+        let back = words.iter().any(|word| word == "--back");
+        let (Some(mut one), Some(mut other)) =
+            (self.volumes.remove(&data), self.volumes.remove(&copy))
+        else {
+            return;
+        };
+        if !back {
+            one.files.insert(MARK.to_owned(), id.clone().into_bytes());
+        }
+        std::mem::swap(&mut one.files, &mut other.files);
+        if back {
+            one.files.remove(MARK);
+        }
+        self.volumes.extend([(data, one), (copy, other)]);
     }
 
     /// The ports as bound, if no running container holds one.

@@ -254,6 +254,7 @@ fn refused(
         paths,
         color: Color::Blue,
         release: "",
+        durable: &BTreeMap::new(),
         replicas: &BTreeMap::new(),
         builds: &builds,
         wait,

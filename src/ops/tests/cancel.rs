@@ -54,11 +54,11 @@ async fn a_wait_for_the_lock_is_interrupted() {
 #[tokio::test(start_paused = true)]
 async fn a_durable_up_that_only_waits_is_interrupted_too() {
     let stage = Stage::new();
-    ops::durable_up(&stage.session(), false).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     stage.engine.behave("db", Behaviour::never_healthy());
     let session = stage.session();
     let started = tokio::time::Instant::now();
-    let result = interrupted(&stage, ops::durable_up(&session, false)).await;
+    let result = interrupted(&stage, ops::durable_up(&session, ops::Apply::No)).await;
     assert!(matches!(result, Err(OpsError::Interrupted)));
     assert!(started.elapsed() < Duration::from_secs(10));
 }

@@ -15,14 +15,14 @@ const VOLUME: &str = "shop-devlocal-durable-data";
 async fn up_down_up_keeps_the_data() {
     let stage = Stage::new();
     let session = stage.session();
-    ops::durable_up(&session, false).await.unwrap();
+    ops::durable_up(&session, ops::Apply::No).await.unwrap();
     stage.engine.set_volume_file(VOLUME, "ibdata1", b"rows");
     ops::durable_down(&session, ops::Data::Stays).await.unwrap();
     assert_snapshot!(stage.standing().join("\n"), @"
     shop-devlocal-durable-data (volume)
     shop-devlocal-proxy-state (volume)
     ");
-    ops::durable_up(&session, false).await.unwrap();
+    ops::durable_up(&session, ops::Apply::No).await.unwrap();
     assert_eq!(stage.engine.volume_file(VOLUME, "ibdata1").unwrap(), b"rows");
     let commands: Vec<_> = stage.history().await.into_iter().map(|c| c.command).collect();
     assert_eq!(commands, ["durable up", "durable down", "durable up"]);
@@ -46,9 +46,9 @@ async fn up_tells_how_long_each_step_of_all_its_parts_took() {
 #[tokio::test(start_paused = true)]
 async fn a_second_up_locks_records_and_changes_nothing() {
     let stage = Stage::new();
-    ops::durable_up(&stage.session(), false).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     stage.engine.forget_calls();
-    let up = ops::durable_up(&stage.session(), false).await.unwrap();
+    let up = ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     assert!(up.plan.only_waits());
     assert_eq!(stage.engine.changes(), Vec::<String>::new());
     assert_eq!(stage.history().await.len(), 1);
@@ -58,7 +58,7 @@ async fn a_second_up_locks_records_and_changes_nothing() {
 async fn a_database_that_ends_is_told_with_its_exit_code_and_its_log() {
     let stage = Stage::new();
     stage.engine.behave("db", Behaviour::runs_out_of_memory().saying("InnoDB: starting\n"));
-    let error = ops::durable_up(&stage.session(), false).await.unwrap_err();
+    let error = ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap_err();
     assert_snapshot!(error, @"
     db did not get healthy within 1 min: out of memory
       exit code: 137
@@ -96,7 +96,7 @@ async fn status_tells_of_what_is_missing() {
 #[tokio::test(start_paused = true)]
 async fn a_project_without_a_durable_layer_says_so() {
     let stage = Stage::of("name: shop\napp: {}\n", "services: { web: { image: nginx } }");
-    let refused = ops::durable_up(&stage.session(), false).await;
+    let refused = ops::durable_up(&stage.session(), ops::Apply::No).await;
     assert!(matches!(refused, Err(OpsError::NoDurableLayer)));
     assert!(stage.up().await.unwrap().durable.is_none());
 }
@@ -106,7 +106,7 @@ async fn the_shell_is_the_databases_own_client() {
     let stage = Stage::new();
     let none = ops::shell_command(&stage.session(), None, None).await.unwrap_err();
     assert!(matches!(none, OpsError::NoService { .. }));
-    ops::durable_up(&stage.session(), false).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     let (container, command) = ops::shell_command(&stage.session(), None, None).await.unwrap();
     assert_eq!(container, "shop-devlocal-durable-db");
     assert!(command[2].contains("exec mariadb"));
@@ -121,13 +121,13 @@ async fn a_changed_definition_is_told_field_by_field_and_without_secrets() {
         super::stage::DB.replace("image:", &format!("command: [mariadbd{rest}]\n    {variables}"))
     };
     stage.with_db(&with("first-one", ", --a=1"));
-    ops::durable_up(&stage.session(), false).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     let seen = stage.engine.seen();
     let labels = format!("{:?}", seen.containers);
     assert!(labels.contains("DB_NAME") && !labels.contains("first-one"), "{labels}");
 
     stage.with_db(&with("second-one", ", --a=2, --b"));
-    let up = ops::durable_up(&stage.session(), false).await.unwrap();
+    let up = ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     let told: Vec<_> = up.differences[0].changes.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
@@ -140,7 +140,7 @@ async fn a_changed_definition_is_told_field_by_field_and_without_secrets() {
     let (_, differences) = ops::durable_status(&stage.session()).await.unwrap();
     assert_eq!(differences, up.differences);
 
-    ops::durable_up(&stage.session(), true).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::AfterSnapshot).await.unwrap();
     assert!(stage.notes.all().contains("db: command[1]: --a=1 → --a=2"), "{}", stage.notes.all());
     let (_, differences) = ops::durable_status(&stage.session()).await.unwrap();
     assert_eq!(differences, []);

@@ -14,7 +14,7 @@ const CHECK: &str = "shop-devlocal-check-db";
 /// A layer that is up, whose files name another image now.
 async fn upgraded() -> Stage {
     let mut stage = Stage::new();
-    ops::durable_up(&stage.session(), false).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     stage.engine.pullable("mariadb:11.9");
     stage.with_db(&DB.replace("11.8", "11.9"));
     stage
@@ -45,7 +45,8 @@ async fn a_lower_version_or_another_engine_is_refused_and_the_old_one_runs_on() 
         let stage = upgraded().await;
         finds(&stage, said);
         let before = stage.engine.seen();
-        let refused = ops::durable_up(&stage.session(), true).await.unwrap_err();
+        let refused =
+            ops::durable_up(&stage.session(), ops::Apply::AfterSnapshot).await.unwrap_err();
         assert_eq!(reason(refused), told);
         assert_eq!(stage.engine.seen().container(CONTAINER), before.container(CONTAINER));
         assert!(stage.engine.seen().container(CHECK).is_none(), "the look leaves nothing");
@@ -57,7 +58,7 @@ async fn the_image_is_at_hand_and_the_data_looked_at_before_the_old_one_stops() 
     let stage = upgraded().await;
     finds(&stage, "server mariadbd  Ver 11.9.1-MariaDB\ndata mariadb\nversion 11.8.3-MariaDB\n");
     stage.engine.forget_calls();
-    ops::durable_up(&stage.session(), true).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::AfterSnapshot).await.unwrap();
     let calls = stage.engine.calls();
     let at = |call: &str| {
         calls.iter().position(|it| it.starts_with(call)).unwrap_or_else(|| panic!("{call}"))
@@ -73,7 +74,7 @@ async fn an_image_without_a_shell_is_let_pass() {
     stage
         .engine
         .behave(CHECK, Behaviour::cannot_start("exec: \"sh\": executable file not found in $PATH"));
-    ops::durable_up(&stage.session(), true).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::AfterSnapshot).await.unwrap();
     assert_eq!(stage.engine.seen().container(CONTAINER).unwrap().image, "mariadb:11.9");
 }
 
@@ -90,7 +91,7 @@ async fn what_a_killed_look_left_is_taken_away_and_anothers_is_not() {
             ..ServiceSpec::default()
         };
         stage.engine.create(&left).await.unwrap();
-        let up = ops::durable_up(&stage.session(), true).await;
+        let up = ops::durable_up(&stage.session(), ops::Apply::AfterSnapshot).await;
         assert_eq!(up.is_ok(), is_ours);
         assert_eq!(stage.engine.seen().container(CHECK).is_some(), !is_ours);
     }
@@ -100,15 +101,15 @@ async fn what_a_killed_look_left_is_taken_away_and_anothers_is_not() {
 async fn data_that_was_not_written_out_goes_to_no_other_version() {
     let stage = upgraded().await;
     stage.engine.behave(CONTAINER, Behaviour::killed_when_stopped());
-    let refused = ops::durable_up(&stage.session(), true).await.unwrap_err();
+    let refused = ops::durable_up(&stage.session(), ops::Apply::AfterSnapshot).await.unwrap_err();
     let OpsError::Failed { failure, .. } = &refused else { panic!("{refused}") };
     assert!(matches!(failure.source, RunError::NotStoppedCleanly { code: 137, .. }), "{refused}");
     assert!(stage.engine.seen().container(CONTAINER).is_some(), "it is not removed");
     // Its own server mends it.
     stage.engine.behave(CONTAINER, Behaviour::runs());
-    let up = ops::durable_up(&stage.session(), false).await.unwrap();
+    let up = ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     assert_eq!(up.differences.len(), 1);
     assert!(stage.engine.seen().container(CONTAINER).unwrap().is_running());
-    ops::durable_up(&stage.session(), true).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::AfterSnapshot).await.unwrap();
     assert_eq!(stage.engine.seen().container(CONTAINER).unwrap().image, "mariadb:11.9");
 }

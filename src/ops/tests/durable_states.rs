@@ -67,7 +67,7 @@ fn foreign(found: Found) -> BTreeMap<String, String> {
 /// The stage in that state.
 async fn stage_in((container, network, volume, state): Case) -> Stage {
     let mut stage = Stage::new();
-    ops::durable_up(&stage.session(), false).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     let engine = &stage.engine;
     engine.set_volume_file(VOLUME, "ibdata1", b"rows");
     match container {
@@ -153,7 +153,7 @@ async fn durable_up_converges_or_refuses_with_its_reason_from_every_state() {
         let (container, _, volume, state) = case;
         let stage = stage_in(case).await;
         let before = stage.engine.seen();
-        let up = ops::durable_up(&stage.session(), false).await;
+        let up = ops::durable_up(&stage.session(), ops::Apply::No).await;
         let after = stage.engine.seen();
         assert_eq!(not_ours(&before), not_ours(&after), "{case:?}");
         if volume == Present {
@@ -185,7 +185,7 @@ async fn durable_up_converges_or_refuses_with_its_reason_from_every_state() {
             "{case:?}: {}",
             stage.notes.all()
         );
-        let again = ops::durable_up(&stage.session(), false).await.unwrap();
+        let again = ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
         assert!(again.plan.only_waits(), "{case:?}\n{}", again.plan);
     }
 }
@@ -195,9 +195,9 @@ async fn what_stopped_with_another_definition_and_lost_its_network_asks_for_appl
     for found in [Stopped, Killed] {
         let mut stage = stage_in((found, Absent, Present, Present)).await;
         stage.with_db(&DB.replace("image:", "command: [--new]\n    image:"));
-        let refused = ops::durable_up(&stage.session(), false).await.unwrap_err();
+        let refused = ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap_err();
         assert!(matches!(refused, OpsError::Conflict(crate::plan::Conflict::NeedsApply { .. })));
-        ops::durable_up(&stage.session(), true).await.unwrap();
+        ops::durable_up(&stage.session(), ops::Apply::AfterSnapshot).await.unwrap();
         assert!(stage.engine.seen().container(CONTAINER).unwrap().is_running());
     }
 }

@@ -69,8 +69,10 @@ impl Case {
                 ops::rollback(&session, &ops::RollbackOptions::default()).await.map(|_| ())
             }
             Self::Cleanup => ops::cleanup(&session, None, false).await.map(|_| ()),
-            Self::DurableUp => ops::durable_up(&session, false).await.map(|_| ()),
-            Self::DurableApply => ops::durable_up(&session, true).await.map(|_| ()),
+            Self::DurableUp => ops::durable_up(&session, ops::Apply::No).await.map(|_| ()),
+            Self::DurableApply => {
+                ops::durable_up(&session, ops::Apply::AfterSnapshot).await.map(|_| ())
+            }
             Self::DurableDown => ops::durable_down(&session, ops::Data::Stays).await.map(|_| ()),
             Self::ScaleUp => stage.scale("web", 3).await.map(|_| ()),
             Self::ScaleDown => stage.scale("web", 1).await.map(|_| ()),

@@ -68,7 +68,7 @@ async fn without_a_wait_the_first_lock_is_made_however_long_its_image_takes() {
     let mut stage = Stage::new();
     stage.lock_wait = Duration::ZERO;
     stage.engine.slow("build", Duration::from_secs(3)).slow("create", Duration::from_secs(1));
-    ops::durable_up(&stage.session(), false).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +91,7 @@ async fn a_holder_of_another_machine_is_taken_over_once_it_shows_no_life() {
     let elsewhere = ann(&stage, Some("another"));
     stage.locked_by(&elsewhere).await;
     let started = tokio::time::Instant::now();
-    ops::durable_up(&stage.session(), false).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     let waited = started.elapsed();
     assert!(waited > Duration::from_secs(20) && waited < Duration::from_secs(30), "{waited:?}");
 }
@@ -136,7 +136,7 @@ async fn a_container_of_the_locks_name_that_is_not_ours_is_never_removed() {
 async fn a_long_operation_shows_life() {
     let stage = Stage::new();
     stage.engine.slow("pull", Duration::from_secs(30));
-    ops::durable_up(&stage.session(), false).await.unwrap();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
     let beats = stage.engine.calls().into_iter().filter(|call| call.contains("/beat")).count();
     assert!((5..=8).contains(&beats), "{beats}");
 }

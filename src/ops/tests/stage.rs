@@ -136,7 +136,7 @@ impl Stage {
             executable: self.folder.path().join("envctl"),
             // Not this machine: its ports are other tests' too.
             host: "engine.test".to_owned(),
-            journal: ops::Journal::default(),
+            journal: Arc::default(),
         }
     }
 

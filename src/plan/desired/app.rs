@@ -39,6 +39,9 @@ pub struct App {
     /// What checks run in the color: made anew for each test, and no part of the release.
     pub tests: Vec<Service>,
     pub routes: Vec<Route>,
+    /// The containers of the durable services that routes lead to, by service.
+    #[serde(default)]
+    pub durable: BTreeMap<String, String>,
     /// Numbers of replicas in place of the files'.
     #[serde(default)]
     pub replicas: BTreeMap<String, u32>,
@@ -60,6 +63,8 @@ pub struct Source<'a> {
     pub paths: &'a [PathBuf],
     pub color: Color,
     pub release: &'a str,
+    /// The containers of the durable services that routes lead to, by service.
+    pub durable: &'a BTreeMap<String, String>,
     /// Numbers of replicas in place of the files'.
     pub replicas: &'a BTreeMap<String, u32>,
     /// What is built, and the hash of what it is built from, by service.
@@ -80,7 +85,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         let reason = format!("replicas of `{key}`, which the app does not have{hint}");
         problems.push(files.problem(&["services"], reason));
     }
-    let routes = routes(project, files, color, &mut problems);
+    let routes = routes(project, files, source.durable, color, &mut problems);
     let offset = project.environment.port_offset;
     let http = routes.iter().filter(|route| !route.tcp);
     let http: Vec<_> = http.map(|route| (route.listen.saturating_sub(offset), route.tls)).collect();
@@ -162,6 +167,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         services,
         tests,
         routes,
+        durable: source.durable.clone(),
         replicas: source.replicas.clone(),
         warnings,
     })

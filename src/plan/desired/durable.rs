@@ -9,6 +9,7 @@ use std::{
 use super::{
     app::{has_own_name, layer_labels, network, volume},
     image,
+    proxy::proxy_network,
     service::{self, Place, Role, Service},
     support,
 };
@@ -17,8 +18,8 @@ use crate::{
     config,
     database::Kind,
     model::{
-        Attachment, BuildSpec, Healthcheck, NetworkSpec, Restart, ServiceSpec, Test, VolumeSpec,
-        labels,
+        Attachment, BuildSpec, Healthcheck, Names, NetworkSpec, Restart, ServiceSpec, Test,
+        VolumeSpec, labels,
     },
 };
 
@@ -146,6 +147,21 @@ pub fn durable(
                 spec.networks.push(attachment);
             }
         }
+        if routed(project, key) {
+            if spec.network_mode.is_some() {
+                problems.push(files.problem(
+                    &["services", key, "network_mode"],
+                    "a service that a route leads to has to be on a network that the proxy can join",
+                ));
+            }
+            // The proxy never changes its networks: what it shall reach comes to its own, which may have to be made first.
+            networks.insert(names.proxy_network(), proxy_network(names));
+            spec.networks.push(Attachment {
+                network: names.proxy_network(),
+                aliases: vec![Names::durable_alias(key)],
+                ..Attachment::default()
+            });
+        }
         service::compose_labels(&mut spec, &names.compose_project("durable"), key, 1, own);
         let healthcheck = spec.healthcheck.clone().filter(|check| check.test != Test::None);
         let depends_on = own
@@ -175,6 +191,12 @@ pub fn durable(
         services,
         warnings,
     })
+}
+
+/// Whether a route leads to the service.
+fn routed(project: &config::Project, key: &str) -> bool {
+    let mut destinations = project.file.proxy.routes.iter().flat_map(|route| route.paths.values());
+    destinations.any(|destination| destination.to.service == key)
 }
 
 /// What a service cannot keep once it is split out of the app's files.

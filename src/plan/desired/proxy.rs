@@ -164,17 +164,22 @@ pub fn proxy(project: &config::Project, files: &compose::Project) -> Proxy {
     }
     let ca = [(labels::LAYER.to_owned(), "ca".to_owned())].into();
     Proxy {
-        network: NetworkSpec {
-            name: names.proxy_network(),
-            labels: own.clone(),
-            ..NetworkSpec::default()
-        },
+        network: proxy_network(names),
         volumes: vec![
             VolumeSpec { name: names.proxy_state(), labels: own, ..VolumeSpec::default() },
             VolumeSpec { name: CA_VOLUME.to_owned(), labels: ca, ..VolumeSpec::default() },
         ],
         spec: spec.sealed(),
         certificates: certificates(project),
+    }
+}
+
+/// The network on which the proxy finds what routes lead to.
+pub(super) fn proxy_network(names: &Names) -> NetworkSpec {
+    NetworkSpec {
+        name: names.proxy_network(),
+        labels: layer_labels(names, "proxy"),
+        ..NetworkSpec::default()
     }
 }
 

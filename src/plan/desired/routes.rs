@@ -13,9 +13,12 @@ use crate::{
 };
 
 /// A color's routes: those of the project file, else one for each port that the app's services publish.
+///
+/// Those to services of the durable layer (`durable`) are the same for both colors.
 pub fn routes(
     project: &config::Project,
     files: &compose::Project,
+    durable: &BTreeMap<String, String>,
     color: Color,
     problems: &mut Vec<Problem>,
 ) -> Vec<Route> {
@@ -55,6 +58,7 @@ pub fn routes(
                     port: port.target,
                     strip: false,
                     protocol: port.protocol,
+                    durable: false,
                 }],
                 ..Route::default()
             })
@@ -66,22 +70,28 @@ pub fn routes(
         for (prefix, destination) in &route.paths {
             let target = &destination.to;
             let key = &target.service;
-            if project.file.durable.services.contains(key) || !files.services.contains_key(key) {
+            let durable = durable.contains_key(key);
+            if !durable && !files.services.contains_key(key) {
                 let near =
                     crate::base::words::nearest(key, files.services.keys().map(String::as_str));
                 let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 problems.push(files.problem(
                     &["services"],
-                    format!("route {} of envctl.yaml leads to `{target}`, and the app has no such service{hint}", route.listen.port),
+                    format!(
+                        "route {} of envctl.yaml leads to `{target}`, and neither the app nor the \
+                         durable layer has such a service{hint}",
+                        route.listen.port
+                    ),
                 ));
             }
             let spoken = destination.protocol.map(|spoken| spoken.0);
             paths.push(PathRule {
                 prefix: prefix.clone(),
-                host: Names::alias(color, key),
+                host: if durable { Names::durable_alias(key) } else { Names::alias(color, key) },
                 port: target.port,
                 strip: destination.strip_prefix,
                 protocol: spoken.unwrap_or_else(|| spoken_by(files, target)),
+                durable,
             });
         }
         paths.sort_by_key(|path| std::cmp::Reverse(path.prefix.len()));

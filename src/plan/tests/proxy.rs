@@ -173,7 +173,7 @@ fn a_route_to_a_service_that_is_not_there_names_the_near_one() {
     assert_eq!(
         stage.try_app(Color::Blue, "r1").unwrap_err(),
         [
-            "route 3000 of envctl.yaml leads to `fronted:80`, and the app has no such service; did you mean `frontend`?"
+            "route 3000 of envctl.yaml leads to `fronted:80`, and neither the app nor the durable layer has such a service; did you mean `frontend`?"
         ]
     );
 }

@@ -183,3 +183,63 @@ fn a_known_database_without_a_health_check_is_asked_over_tcp() {
     });
     assert!(matches!(test.unwrap().test, Test::Shell(line) if line.contains("127.0.0.1")));
 }
+
+const ROUTED: &str = "name: shop
+durable: { compose: [hub.yaml] }
+app: {}
+proxy: { routes: [{ listen: 8000, paths: { /: web:80, /hub: hub:81 } }] }
+";
+
+#[test]
+fn a_durable_service_that_a_route_leads_to_joins_the_proxys_network() {
+    let stage = Stage::with(
+        ROUTED,
+        &[
+            ("hub.yaml", "services: { hub: { image: mercure:1 }, db: { image: mariadb:11.8 } }"),
+            ("compose.yaml", "services: { web: { image: nginx } }"),
+        ],
+    );
+    let networks = |key: &str| -> Vec<(String, Vec<String>)> {
+        let durable = stage.durable();
+        let service = durable.services.iter().find(|service| service.key == key).unwrap();
+        let own = service.replicas[0].networks.iter();
+        own.map(|joined| (joined.network.clone(), joined.aliases.clone())).collect()
+    };
+    let durable = ("shop-devlocal-durable-network".to_owned(), vec!["hub".to_owned()]);
+    let proxy = ("shop-devlocal-proxy-network".to_owned(), vec!["durable-hub".to_owned()]);
+    assert_eq!(networks("hub"), [durable, proxy]);
+    assert_eq!(networks("db").len(), 1);
+
+    // Its network comes first, and is the proxy's from the beginning.
+    let mut world = World::default();
+    let (plan, _) = stage.durable_up(&world, false).unwrap();
+    assert!(plan.to_string().contains("create network shop-devlocal-proxy-network"), "{plan}");
+    world.apply(&plan);
+    let (again, differences) = stage.durable_up(&world, false).unwrap();
+    assert!(again.is_empty() && differences.is_empty(), "{again}");
+    let plan = stage.deploy(&world, Color::Blue, "r1").unwrap();
+    let text = plan.to_string();
+    assert!(!text.contains("create network shop-devlocal-proxy-network"), "{text}");
+    assert!(text.contains("wait until hub is ready"), "{text}");
+
+    // The route is the same for both colors, its neighbour is not.
+    let rules = Color::ALL.map(|color| stage.app(color, "r1").routes[0].paths.clone());
+    assert_eq!(rules[0][0], rules[1][0]);
+    assert_eq!((rules[0][0].host.as_str(), rules[0][0].port), ("durable-hub", 81));
+    assert!(rules[0][0].durable && !rules[0][1].durable);
+    assert_ne!(rules[0][1], rules[1][1]);
+}
+
+#[test]
+fn a_route_may_lead_to_a_durable_service_of_the_apps_own_files() {
+    let stage = Stage::new(
+        "name: shop\ndurable: { services: [db] }\napp: {}\n\
+         proxy: { routes: [{ listen: 5432, tcp: true, to: db:5432 }] }\n",
+        "services: { web: { image: nginx }, db: { image: postgres:17, container_name: pg } }",
+    );
+    let app = stage.app(Color::Green, "r1");
+    assert_eq!(app.routes[0].paths[0].host, "durable-db");
+    assert_eq!(app.durable.get("db").map(String::as_str), Some("pg"));
+    let aliases = &stage.durable().services[0].replicas[0].networks.last().unwrap().aliases;
+    assert_eq!(*aliases, ["durable-db"]);
+}

@@ -76,6 +76,7 @@ impl Stage {
             paths: &self.project.app_files(color).unwrap(),
             color,
             release,
+            durable: &self.project.durable_targets(&files).unwrap(),
             replicas: &BTreeMap::new(),
             builds: &builds,
             wait: WAIT,

@@ -103,6 +103,36 @@ async fn events_come_one_by_one_and_end_cleanly_with_the_drain() {
 }
 
 #[tokio::test]
+async fn a_durable_services_events_outlive_switch_drain_and_color() {
+    let stage = Stage::start();
+    let (blue, green) = (Backend::start("blue").await, Backend::start("green").await);
+    let hub = Backend::start("hub").await;
+    // Nothing answers there: what no color is responsible for stops no switch.
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for (color, own) in [(Blue, blue.address), (Green, green.address)] {
+        let mut routes =
+            vec![route(WEB, &[("/", own), ("/events", hub.address), ("/nobody", nobody)])];
+        for path in &mut routes[0].paths[1..] {
+            path.durable = true;
+        }
+        stage.put_stack(color, stage::stack(routes), Duration::from_millis(300)).await;
+    }
+    stage.switch(Blue).await;
+    let mut client = Http::connect(stage.live()).await;
+    let mut events = client.open(Request::get("/events"), "").await.into_body();
+    let left = stage.switch(Green).await;
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(stage.ask(Ask::Forget { color: Blue }).await, Answer::Done);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(1) {
+        let event = tokio::time::timeout(PATIENCE, events.frame()).await.unwrap().unwrap();
+        let text = event.unwrap().into_data().unwrap();
+        assert!(str::from_utf8(&text).unwrap().contains("hub"), "{text:?}");
+    }
+    assert_eq!(get(stage.live(), "/").await.text, "green");
+}
+
+#[tokio::test]
 async fn many_are_closed_one_by_one() {
     let (stage, _blue, _green) = two(Duration::from_secs(3)).await;
     let mut sockets = vec![];

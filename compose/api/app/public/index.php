@@ -1,12 +1,10 @@
 <?php
 declare(strict_types=1);
 
-use Echobase\{Accounts, Answer, Cors, Failure, Health, Limits, Orders, Proof, Request, Settings, Stores, Tokens};
+use Echobase\{Accounts, Answer, Aws, AwsFailure, Cors, Failure, Health, Limits, Mercure, Orders, Proof, Queue, Request, Settings};
+use Echobase\{Stores, Tokens};
 
-require '/usr/share/php/Lcobucci/JWT/autoload.php';
-spl_autoload_register(function (string $class): void {
-    require __DIR__ . '/../src/' . substr($class, strlen('Echobase\\')) . '.php';
-});
+require __DIR__ . '/../autoload.php';
 
 $settings = Settings::fromEnvironment();
 $answer = new Answer($settings);
@@ -16,7 +14,7 @@ try {
     $limits = new Limits($settings, $stores);
     $tokens = new Tokens($settings);
     $accounts = new Accounts($settings, $stores, $tokens, $limits);
-    $orders = new Orders($settings, $stores);
+    $orders = new Orders($settings, $stores, new Queue($settings, new Aws($settings)));
 
     $cors = new Cors($settings);
     if ($cors->handles($request)) {
@@ -32,10 +30,14 @@ try {
         '/api/version' => ['GET' => fn() => [200, []]],
         '/api/auth/register' => ['POST' => fn() => $accounts->register($request)],
         '/api/auth/login' => ['POST' => fn() => $accounts->login($request)],
+        '/api/auth/logout' => ['POST' => fn() => $accounts->logout($request)],
         '/api/auth/me' => ['GET' => fn() => [200, ['user' => $accounts->authenticate($request)]]],
         '/api/orders' => [
             'GET' => fn() => $orders->list($accounts->authenticate($request), $request),
             'POST' => fn() => $orders->add($accounts->authenticate($request), $request),
+        ],
+        '/api/stream' => [
+            'POST' => fn() => (new Mercure($settings))->subscription($accounts->authenticate($request), $request),
         ],
         '/slow' => ['GET' => fn() => Proof::slow($request)],
         '/upload' => ['POST' => fn() => Proof::upload(), 'PUT' => fn() => Proof::upload()],
@@ -43,13 +45,16 @@ try {
     $methods = $routes[$request->path] ?? throw new Failure(404, 'not_found', 'There is nothing at this path.');
     $run = $methods[$request->method] ?? throw new Failure(405, 'method_not_allowed',
         'This path does not know the method.', ['Allow' => implode(', ', array_keys($methods))]);
-    [$status, $body] = $run();
-    $answer->send($status, $body);
+    [$status, $body, $headers] = $run() + [2 => []];
+    $answer->send($status, $body, $headers);
 } catch (Failure $failure) {
     $answer->fail($failure);
 } catch (PDOException $error) {
     error_log('database: ' . $error->getMessage());
     $answer->fail(new Failure(503, 'database_unavailable', 'The database does not answer.', ['Retry-After' => '1']));
+} catch (AwsFailure $error) {
+    error_log('aws: ' . $error->getMessage());
+    $answer->fail(new Failure(503, 'queue_unavailable', 'Orders cannot be taken now.', ['Retry-After' => '1']));
 } catch (RedisException $error) {
     error_log('redis: ' . $error->getMessage());
     $answer->fail(new Failure(503, 'redis_unavailable', 'Redis does not answer.', ['Retry-After' => '1']));

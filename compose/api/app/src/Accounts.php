@@ -7,7 +7,6 @@ namespace Echobase;
 final readonly class Accounts
 {
     private const array BCRYPT = ['cost' => 11];
-    private const int SESSION_SECONDS = 900;
 
     public function __construct(
         private Settings $settings,
@@ -60,32 +59,38 @@ final readonly class Accounts
     }
 
     /**
-     * The user of the request's token. Redis keeps what the database said for a while; a color that does not know the
-     * session yet asks the database, so a switch logs nobody out.
+     * The user of the request's session. A token alone does not do: its session has to be there, in the Redis that both
+     * colors share. So a switch logs nobody out, and a logout holds everywhere.
      *
      * @return array{id: int, email: string}
      */
     public function authenticate(Request $request): array
     {
-        $token = $this->tokens->verify($request->token() ?? throw Tokens::refused());
-        $key = "session:{$token['id']}";
-        $user = $this->stores->cached($key);
-        if ($user === null) {
-            $user = $this->stores->query('SELECT id, email FROM users WHERE id = :id', ['id' => $token['user']])->fetch()
-                ?: throw Tokens::refused();
-            $this->stores->cache($key, $user, self::SESSION_SECONDS);
-        }
+        $session = $this->stores->sessions()->get($this->key($request));
+        $user = is_string($session) ? json_decode($session, true) : throw Tokens::refused();
         return ['id' => (int) $user['id'], 'email' => $user['email']];
+    }
+
+    /** @return array{int, null} */
+    public function logout(Request $request): array
+    {
+        $this->stores->sessions()->del($this->key($request));
+        return [204, null];
+    }
+
+    private function key(Request $request): string
+    {
+        $token = $this->tokens->verify($request->token() ?? throw Tokens::refused());
+        return "session:{$token['id']}";
     }
 
     /** @return array<string, mixed> */
     private function session(int $id, string $email): array
     {
-        return [
-            'token' => $this->tokens->issue($id),
-            'expires_in' => Tokens::SECONDS,
-            'user' => ['id' => $id, 'email' => $email],
-        ];
+        $user = ['id' => $id, 'email' => $email];
+        ['token' => $token, 'id' => $session] = $this->tokens->issue($id);
+        $this->stores->sessions()->setex("session:$session", Tokens::SECONDS, json_encode($user, JSON_THROW_ON_ERROR));
+        return ['token' => $token, 'expires_in' => Tokens::SECONDS, 'user' => $user];
     }
 
     /** @return array{string, string} */

@@ -3,7 +3,7 @@ declare(strict_types=1);
 
 namespace Echobase;
 
-/** Whether this stack can serve: its database with the schema, and its Redis. */
+/** Whether this stack can serve: its database with the schema, its Redis, and the one with the sessions. */
 final readonly class Health
 {
     public function __construct(private Stores $stores)
@@ -16,6 +16,7 @@ final readonly class Health
         $checks = [
             'database' => $this->probe(fn() => $this->stores->query('SELECT 1 FROM orders LIMIT 0')),
             'redis' => $this->probe(fn() => $this->stores->redis()->ping()),
+            'sessions' => $this->probe(fn() => $this->stores->sessions()->ping()),
         ];
         $healthy = array_unique(array_values($checks)) === ['ok'];
         return [$healthy ? 200 : 503, ['status' => $healthy ? 'ok' : 'failing', 'checks' => $checks]];

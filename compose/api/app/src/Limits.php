@@ -3,7 +3,10 @@ declare(strict_types=1);
 
 namespace Echobase;
 
-/** Rate limits in Redis, by fixed windows. Without Redis there is no answer, rather than one without a limit. */
+/**
+ * Rate limits, by fixed windows, in the Redis that both colors share: a switch begins no window anew. Without it there is
+ * no answer, rather than one without a limit.
+ */
 final readonly class Limits
 {
     public function __construct(private Settings $settings, private Stores $stores)
@@ -22,13 +25,13 @@ final readonly class Limits
 
     public function forgetAccount(string $email): void
     {
-        $this->stores->redis()->del('limit:login:' . hash('sha256', $email));
+        $this->stores->sessions()->del('limit:login:' . hash('sha256', $email));
     }
 
     private function take(string $key, int $limit): void
     {
         // One transaction, and the expiry first: a counter without an expiry would lock out for ever.
-        [, $count, $left] = $this->stores->redis()->multi()
+        [, $count, $left] = $this->stores->sessions()->multi()
             ->set($key, '0', ['nx', 'ex' => $this->settings->limitWindow])
             ->incr($key)
             ->ttl($key)

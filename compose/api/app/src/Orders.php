@@ -3,12 +3,12 @@ declare(strict_types=1);
 
 namespace Echobase;
 
-/** The orders of a user. Each keeps which color and release took it. */
+/** The orders of a user. Each keeps which color and release took it, and which color's processor stored it. */
 final readonly class Orders
 {
     private const int CACHE_SECONDS = 300;
 
-    public function __construct(private Settings $settings, private Stores $stores)
+    public function __construct(private Settings $settings, private Stores $stores, private Queue $queue)
     {
     }
 
@@ -20,8 +20,8 @@ final readonly class Orders
     {
         $limit = $request->number('limit', 50, 1, 200);
         $before = $request->number('before', PHP_INT_MAX, 1, PHP_INT_MAX);
-        // The other color writes to the same tables and has a cache of its own, so the version is asked of the database:
-        // a list that is out of date is never found again.
+        // The order processor writes behind this cache's back, so the version is asked of the database: a list that is out
+        // of date is never found again.
         $version = $this->stores->query('SELECT orders_version FROM users WHERE id = :id', ['id' => $user['id']])
             ->fetchColumn();
         if ($version === false) {
@@ -32,7 +32,7 @@ final readonly class Orders
         $cached = $orders !== null;
         if (!$cached) {
             $orders = $this->stores->query(
-                'SELECT id, item, quantity, status, color, release_id AS `release`,
+                'SELECT id, order_key AS `key`, item, quantity, status, color, release_id AS `release`, processed_by,
                         DATE_FORMAT(created_at, "%Y-%m-%dT%TZ") AS created_at
                  FROM orders WHERE user_id = :user AND id < :before ORDER BY id DESC LIMIT :limit',
                 ['user' => $user['id'], 'before' => $before, 'limit' => $limit],
@@ -47,6 +47,8 @@ final readonly class Orders
     }
 
     /**
+     * Takes an order: it is checked, and put into the queue. The order processor of the live color stores it.
+     *
      * @param array{id: int} $user
      * @return array{int, array<string, mixed>}
      */
@@ -61,41 +63,25 @@ final readonly class Orders
         if (!is_int($quantity) || $quantity < 1 || $quantity > 1000) {
             throw new Failure(422, 'invalid_quantity', '`quantity` must be a whole number from 1 to 1000.');
         }
-        $database = $this->stores->database();
-        $database->beginTransaction();
-        try {
-            $known = $this->stores->query('UPDATE users SET orders_version = orders_version + 1 WHERE id = :id', [
-                'id' => $user['id'],
-            ])->rowCount();
-            if ($known === 0) {
-                throw Tokens::refused();
-            }
-            $this->stores->query(
-                'INSERT INTO orders (user_id, item, quantity, color, release_id)
-                 VALUES (:user, :item, :quantity, :color, :release)',
-                [
-                    'user' => $user['id'],
-                    'item' => $item,
-                    'quantity' => $quantity,
-                    'color' => substr($this->settings->color, 0, 32),
-                    'release' => substr($this->settings->release, 0, 128),
-                ],
-            );
-            $id = (int) $database->lastInsertId();
-            $database->commit();
-        } catch (\Throwable $error) {
-            if ($database->inTransaction()) {
-                $database->rollBack();
-            }
-            throw $error;
-        }
-        return [201, ['order' => [
-            'id' => $id,
+        $order = [
+            'key' => self::key(),
+            'user' => $user['id'],
             'item' => $item,
             'quantity' => $quantity,
-            'status' => 'new',
-            'color' => $this->settings->color,
-            'release' => $this->settings->release,
-        ]]];
+            'color' => substr($this->settings->color, 0, 32),
+            'release' => substr($this->settings->release, 0, 128),
+        ];
+        $this->queue->send($order);
+        unset($order['user']);
+        return [202, ['order' => $order + ['status' => 'queued']]];
+    }
+
+    /** A random UUID. What has one is stored once, however often the queue delivers it. */
+    private static function key(): string
+    {
+        $bytes = random_bytes(16);
+        $bytes[6] = chr(ord($bytes[6]) & 0x0f | 0x40);
+        $bytes[8] = chr(ord($bytes[8]) & 0x3f | 0x80);
+        return vsprintf('%s%s-%s-%s-%s-%s%s%s', str_split(bin2hex($bytes), 4));
     }
 }

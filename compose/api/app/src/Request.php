@@ -11,6 +11,8 @@ final readonly class Request
         public string $path,
         public string $address,
         public ?string $origin,
+        /** Whether the client talks TLS to the proxy. */
+        public bool $secure,
     ) {
     }
 
@@ -22,6 +24,7 @@ final readonly class Request
             rtrim((string) strtok($_SERVER['REQUEST_URI'], '?'), '/') ?: '/',
             $_SERVER['REMOTE_ADDR'],
             $_SERVER['HTTP_ORIGIN'] ?? null,
+            ($_SERVER['HTTP_X_FORWARDED_PROTO'] ?? '') === 'https',
         );
     }
 

@@ -6,23 +6,33 @@ namespace Echobase;
 use PDO;
 use Redis;
 
-/** The database and Redis, connected when first asked for and kept by the worker. */
+/**
+ * The database, the color's own Redis for what is cached, and the durable one for what holds over a switch: sessions and
+ * rate limits. Connected when first asked for and kept by the worker.
+ */
 final class Stores
 {
     private ?PDO $pdo = null;
     private ?Redis $redis = null;
+    private ?Redis $sessions = null;
 
-    public function __construct(private readonly Settings $settings)
+    /** @param ?\Closure(): array{username: string, password: string} $credentials in place of those of the environment */
+    public function __construct(private readonly Settings $settings, private readonly ?\Closure $credentials = null)
     {
     }
 
     public function database(): PDO
     {
+        if ($this->pdo !== null) {
+            return $this->pdo;
+        }
         $s = $this->settings;
-        return $this->pdo ??= new PDO(
+        $own = ['username' => $s->dbUser, 'password' => $s->dbPassword];
+        ['username' => $user, 'password' => $password] = $this->credentials ? ($this->credentials)() : $own;
+        return $this->pdo = new PDO(
             "mysql:host=$s->dbHost;port=$s->dbPort;dbname=$s->dbName;charset=utf8mb4",
-            $s->dbUser,
-            $s->dbPassword,
+            $user,
+            $password,
             [
                 PDO::ATTR_PERSISTENT => true,
                 PDO::ATTR_TIMEOUT => 3,
@@ -43,14 +53,27 @@ final class Stores
         return $statement;
     }
 
+    /** The next query connects anew, with credentials asked for anew. */
+    public function forgetDatabase(): void
+    {
+        $this->pdo = null;
+    }
+
     public function redis(): Redis
     {
-        if ($this->redis === null) {
-            $redis = new Redis();
-            $redis->pconnect($this->settings->redisHost, $this->settings->redisPort, 2.0, null, 0, 2.0);
-            $this->redis = $redis;
-        }
-        return $this->redis;
+        return $this->redis ??= self::connected($this->settings->redisHost, $this->settings->redisPort);
+    }
+
+    public function sessions(): Redis
+    {
+        return $this->sessions ??= self::connected($this->settings->sessionsHost, $this->settings->sessionsPort);
+    }
+
+    private static function connected(string $host, int $port): Redis
+    {
+        $redis = new Redis();
+        $redis->pconnect($host, $port, 2.0, null, 0, 2.0);
+        return $redis;
     }
 
     /** What the cache holds under the key, or null: also when Redis is away, for a cache is not worth an error. */

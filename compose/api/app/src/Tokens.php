@@ -19,7 +19,7 @@ use Lcobucci\JWT\Validation\Validator;
 use Psr\Clock\ClockInterface;
 
 /**
- * JWT, HS256. Both colors share the secret and nothing about a login is kept in a color, so a switch logs nobody out.
+ * JWT, HS256. Both colors share the secret, and nothing about a login is kept in a color.
  */
 final readonly class Tokens
 {
@@ -30,18 +30,39 @@ final readonly class Tokens
     {
     }
 
-    public function issue(int $user): string
+    /** @return array{token: string, id: string} */
+    public function issue(int $user): array
+    {
+        $id = bin2hex(random_bytes(16));
+        $token = self::begun(self::SECONDS)
+            ->relatedTo((string) $user)
+            ->identifiedBy($id)
+            ->getToken(new Sha256(), $this->key())
+            ->toString();
+        return ['token' => $token, 'id' => $id];
+    }
+
+    /**
+     * A token for the Mercure hub.
+     *
+     * @param array<string, list<string>> $claim topic selectors, by what they are for
+     */
+    public static function ofHub(string $secret, array $claim, int $seconds): string
+    {
+        return self::begun($seconds)
+            ->withClaim('mercure', $claim)
+            ->getToken(new Sha256(), self::secret('the hub\'s secret', $secret))
+            ->toString();
+    }
+
+    private static function begun(int $seconds): Builder
     {
         $now = new DateTimeImmutable('@' . time());
         return (new Builder(new JoseEncoder(), ChainedFormatter::withUnixTimestampDates()))
             ->issuedBy(self::ISSUER)
-            ->relatedTo((string) $user)
-            ->identifiedBy(bin2hex(random_bytes(16)))
             ->issuedAt($now)
             ->canOnlyBeUsedAfter($now)
-            ->expiresAt($now->modify('+' . self::SECONDS . ' seconds'))
-            ->getToken(new Sha256(), $this->key())
-            ->toString();
+            ->expiresAt($now->modify("+$seconds seconds"));
     }
 
     /** @return array{user: int, id: string} whom the token was given to, and its own id */
@@ -77,9 +98,14 @@ final readonly class Tokens
 
     private function key(): InMemory
     {
-        if (strlen($this->settings->jwtSecret) < 32) {
-            throw new \RuntimeException('JWT_SECRET must have at least 32 characters');
+        return self::secret('JWT_SECRET', $this->settings->jwtSecret);
+    }
+
+    private static function secret(string $name, string $value): InMemory
+    {
+        if (strlen($value) < 32) {
+            throw new \RuntimeException("$name must have at least 32 characters");
         }
-        return InMemory::plainText($this->settings->jwtSecret);
+        return InMemory::plainText($value);
     }
 }

@@ -1,6 +1,7 @@
 'use strict';
 
-// The page talks to its own origin only: the proxy sends /api, /events and /ws to the services of the same color.
+// The page talks to its own origin only: the proxy sends /api, /events and /ws to the services of the same color, and
+// /.well-known/mercure to the hub, which is of no color.
 
 const $ = (id) => document.getElementById(id);
 const SQUARES = 60;
@@ -119,32 +120,104 @@ function render(user) {
     $('orders').hidden = true;
     $('orders-empty').hidden = false;
     $('orders-empty').textContent = 'Log in to see your orders.';
+    show('line-hub', '', 'log in first');
   }
+}
+
+function row(order) {
+  const tr = document.createElement('tr');
+  tr.dataset.key = order.key;
+  tr.dataset.status = order.status;
+  for (const key of ['id', 'item', 'quantity', 'status']) {
+    const cell = tr.insertCell();
+    cell.textContent = order[key] ?? '…';
+    if (key === 'quantity') cell.className = 'number';
+  }
+  for (const color of [order.color, order.processed_by]) {
+    tr.insertCell().append(color ? chip(color) : '…');
+  }
+  tr.title = `release ${order.release}`;
+  return tr;
+}
+
+/** Puts an order where it belongs: in place of what is known of it, else at the top. */
+function put(order) {
+  const body = $('orders').tBodies[0];
+  const known = [...body.rows].find((tr) => tr.dataset.key === order.key);
+  // The hub can be faster than the API's answer, which says less.
+  if (known?.dataset.status === 'done' && order.status !== 'done') return;
+  if (known) known.replaceWith(row(order));
+  else body.prepend(row(order));
+  count();
+}
+
+function count() {
+  const some = $('orders').tBodies[0].rows.length > 0;
+  $('orders').hidden = !some;
+  $('orders-empty').hidden = some;
+  $('orders-empty').textContent = 'No orders yet.';
 }
 
 async function list() {
   const { orders } = await call('GET', '/api/orders');
-  $('orders').tBodies[0].replaceChildren(...orders.map((order) => {
-    const row = document.createElement('tr');
-    for (const key of ['id', 'item', 'quantity', 'status']) {
-      const cell = row.insertCell();
-      cell.textContent = order[key];
-      if (key === 'quantity') cell.className = 'number';
-    }
-    const by = row.insertCell();
-    by.append(chip(order.color));
-    by.title = `release ${order.release}`;
-    return row;
-  }));
-  $('orders').hidden = orders.length === 0;
-  $('orders-empty').hidden = orders.length > 0;
-  $('orders-empty').textContent = 'No orders yet.';
+  const body = $('orders').tBodies[0];
+  const told = new Set(orders.map((order) => order.key));
+  const waiting = [...body.rows].filter((tr) => !told.has(tr.dataset.key) && tr.dataset.status === 'queued');
+  body.replaceChildren(...waiting, ...orders.map(row));
+  count();
 }
 
 function forget(error) {
-  if (error.status === 401) {
-    store.set(null);
-    render(null);
+  if (error.status === 401) leave();
+}
+
+function leave() {
+  hub?.close();
+  hub = null;
+  store.set(null);
+  $('orders').tBodies[0].replaceChildren();
+  render(null);
+}
+
+// ---- what the hub tells ------------------------------------------------------------------------------------------
+
+let hub = null;
+let told = '';
+
+/** Listens for this user's orders. Where the line breaks the browser comes back by itself and gets what it missed. */
+async function listen() {
+  hub?.close();
+  const { hub: address, topic } = await call('POST', '/api/stream');
+  const url = new URL(address, location);
+  url.searchParams.append('topic', topic);
+  if (told) url.searchParams.append('lastEventID', told);
+  const source = new EventSource(url);
+  hub = source;
+  show('line-hub', '', 'connecting …');
+  source.onopen = () => show('line-hub', '', 'listening');
+  source.addEventListener('order', (event) => {
+    const order = JSON.parse(event.data);
+    told = event.lastEventId;
+    put(order);
+    show('line-hub', order.processed_by, `order ${order.id}`);
+    say('orders-message', `Order ${order.id} is stored, by ${order.processed_by}.`);
+  });
+  source.onerror = () => {
+    if (source !== hub) return;
+    show('line-hub', '', 'connecting again …');
+    // Refused, as with a cookie that ran out: the browser does not try again by itself.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => source === hub && enter(), 2000);
+  };
+}
+
+/** Listens first and asks then: what comes between is not missed. */
+async function enter() {
+  try {
+    await listen();
+    await list();
+  } catch (error) {
+    forget(error);
+    if (error.status !== 401) setTimeout(() => store.get() && enter(), 2000);
   }
 }
 
@@ -159,15 +232,16 @@ $('login-form').addEventListener('submit', async (event) => {
     form.reset();
     render(user);
     say('account-message', '');
-    await list();
+    await enter();
   } catch (error) {
     say('account-message', error.message, true);
   }
 });
 
-$('logout').addEventListener('click', () => {
-  store.set(null);
-  render(null);
+$('logout').addEventListener('click', async () => {
+  await call('POST', '/api/auth/logout').catch(() => {});
+  told = '';
+  leave();
 });
 
 $('order-form').addEventListener('submit', async (event) => {
@@ -177,8 +251,8 @@ $('order-form').addEventListener('submit', async (event) => {
   try {
     const { order } = await call('POST', '/api/orders', { item: fields.get('item'), quantity: Number(fields.get('quantity')) });
     form.reset();
-    say('orders-message', `Order ${order.id} was taken by ${order.color}.`);
-    await list();
+    say('orders-message', `${order.color} has put the order into the queue.`);
+    put(order);
   } catch (error) {
     forget(error);
     say('orders-message', error.message, true);
@@ -191,8 +265,8 @@ $('order-form').addEventListener('submit', async (event) => {
   try {
     const { user } = await call('GET', '/api/auth/me');
     render(user);
-    await list();
   } catch (error) {
-    forget(error);
+    return forget(error);
   }
+  await enter();
 })();

@@ -169,6 +169,17 @@ async fn real_engine_is_sent_only_what_it_has_not_from_an_earlier_build() {
 }
 
 #[tokio::test]
+async fn real_engine_sees_a_dockerfile_that_changed_in_one_letter() {
+    sandbox(async |s| {
+        let (folder, spec) = s.context(&[("Dockerfile", "FROM scratch\nLABEL of=1\n")]);
+        let first = s.told(&spec).await.0.unwrap();
+        std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\nLABEL of=2\n").unwrap();
+        assert_ne!(s.told(&spec).await.0.unwrap().id, first.id);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn real_engine_ends_a_build_that_is_dropped() {
     sandbox(async |s| {
         let mount = format!("--mount=type=cache,id={},target=/cache,sharing=locked", s.id);
