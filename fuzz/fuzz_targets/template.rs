@@ -10,7 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
     let variables = IndexMap::from([("A".to_owned(), "value".to_owned())]);
     let path = folder.path().join("variables");
     std::fs::write(&path, bytes).expect("the temporary folder takes files");
-    let _ = dotenv(&path, &variables);
+    let _ = dotenv(&path, &variables, &mut vec![]);
 
     let text = serde_json::to_string(&[String::from_utf8_lossy(bytes)]).expect("a text");
     let path = folder.path().join("text.yaml");

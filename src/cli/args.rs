@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     aws, bench, build, ci, cleanup, completions, config, credentials, deploy, doctor, durable,
-    exchange, history, init, logs, maintenance, pause, plan, proxy, rollback, scale, status,
+    exchange, graph, history, init, logs, maintenance, pause, plan, proxy, rollback, scale, status,
     switch, test, tls, up,
 };
 use crate::ui::Progress;
@@ -52,6 +52,7 @@ pub enum Command {
     Rollback(rollback::Args),
     Scale(scale::Args),
     Status(status::Args),
+    Graph(graph::Args),
     Logs(logs::Args),
     History(history::Args),
     Cleanup(cleanup::Args),

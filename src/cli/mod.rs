@@ -16,6 +16,7 @@ mod durable;
 mod error;
 mod exchange;
 mod exit;
+mod graph;
 mod history;
 mod init;
 mod logs;
@@ -107,6 +108,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::Rollback(args) => rollback::run(context, args).await,
         Command::Scale(args) => scale::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
+        Command::Graph(args) => graph::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::History(args) => history::run(context, args).await,
         Command::Cleanup(args) => cleanup::run(context, args).await,

@@ -17,6 +17,7 @@ mod doctor;
 mod durable;
 mod error;
 mod gate;
+mod graph;
 mod history;
 mod init;
 mod journal;
@@ -65,6 +66,7 @@ pub use durable::{
 };
 pub use error::OpsError;
 pub use gate::{PauseOptions, maintenance, pause, resume};
+pub use graph::{Graph, graph};
 pub use history::history;
 pub use init::{Draft, bare_project, draft, write_draft};
 pub use journal::Journal;

@@ -441,7 +441,14 @@ async fn is_kept(session: &Session<'_>, volume: &Volume) -> Result<bool, OpsErro
 /// The volumes with data that gave its place to a copy.
 pub async fn kept_volumes(session: &Session<'_>) -> Result<Vec<String>, OpsError> {
     let observed = session.observe().await?;
-    Ok(restores(session, &observed).map(|volume| volume.name.clone()).collect())
+    let mut kept = vec![];
+    for volume in restores(session, &observed) {
+        // A copy that was broken off is none.
+        if is_kept(session, volume).await? {
+            kept.push(volume.name.clone());
+        }
+    }
+    Ok(kept)
 }
 
 /// Removes the data that restores left behind; returns the volumes. The environment's name was typed.

@@ -20,6 +20,7 @@ fn help_names_every_command_and_hides_the_proxys() {
         "rollback",
         "scale",
         "status",
+        "graph",
         "logs",
         "history",
         "cleanup",

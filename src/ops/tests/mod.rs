@@ -17,7 +17,7 @@ mod restore;
 mod rollback;
 mod rotate;
 mod scale;
-mod stage;
+pub(super) mod stage;
 mod status;
 mod traffic;
 mod undo;

@@ -103,6 +103,8 @@ async fn struck(fault: Fault, n: usize) -> bool {
     up.unwrap_or_else(|error| panic!("{at}: {error}\n{}", stage.notes.all()));
     assert_eq!(is_safe(&stage, &at), is_new, "{at}: the data is another");
     assert!(runs(&stage), "{at}: it does not run");
+    let told = ops::kept_volumes(&stage.session()).await.unwrap();
+    assert_eq!(told.len(), usize::from(is_new), "{at}: a copy is told as the data from before");
 
     restore(&stage).await.unwrap_or_else(|error| panic!("{at}: {error}"));
     assert!(is_safe(&stage, &at) && runs(&stage), "{at}");
