@@ -73,6 +73,14 @@ pub(super) async fn stream(
     });
     let (all_read, heard) = tokio::try_join!(fed, taken)?;
     let code = end.await?;
+    if (code != 0 || !all_read)
+        && let Source::File { path, sha256: Some(wanted) } = &pipe.from
+    {
+        // What reads a damaged file may be the first to stumble over it.
+        let (path, wanted) = (path.clone(), wanted.clone());
+        let whole = tokio::task::spawn_blocking(move || whole(&path, &wanted));
+        whole.await.expect("hashing does not panic")?;
+    }
     if code != 0 {
         return Err(failed(what, code, &heard));
     }
@@ -224,6 +232,25 @@ impl<R: Read> Read for Unpacked<R> {
     }
 }
 
+/// Whether a file is what was written.
+fn whole(path: &Path, wanted: &str) -> Result<(), RunError> {
+    let from = fs::File::open(path).at(path)?;
+    let first = io::Cursor::default();
+    let mut read = Counted { from, first, count: 0, hash: Some(Sha256::new()) };
+    io::copy(&mut read, &mut io::sink()).at(path)?;
+    same(path, wanted, read.hash.as_ref())
+}
+
+/// `hash`: of all that was read.
+fn same(path: &Path, wanted: &str, hash: Option<&Sha256>) -> Result<(), RunError> {
+    let Some(found) = hash.map(|hash| hex::encode(hash.clone().finalize())) else { return Ok(()) };
+    if found == wanted {
+        return Ok(());
+    }
+    let reason = format!("its SHA-256 is {found}, not {wanted}");
+    Err(RunError::Damaged { path: path.to_owned(), reason })
+}
+
 fn unpack(
     mut from: impl Read,
     path: &Path,
@@ -264,11 +291,8 @@ fn unpack(
             return Ok(());
         }
     }
-    if let (Some(wanted), Some(hash)) = (sha256, &read.inner().hash) {
-        let found = hex::encode(hash.clone().finalize());
-        if found != wanted {
-            return Err(damaged(format!("its SHA-256 is {found}, not {wanted}")));
-        }
+    if let Some(wanted) = sha256 {
+        same(path, wanted, read.inner().hash.as_ref())?;
     }
     if let Some(last) = last {
         let _ = give.blocking_send((last, read.inner().count));
