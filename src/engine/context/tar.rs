@@ -93,7 +93,8 @@ fn append(tar: &mut Builder<impl Write>, context: &Context, entry: &Entry) -> io
     match &entry.kind {
         Kind::Folder => {
             header.set_entry_type(EntryType::Directory);
-            tar.append_data(&mut header, &entry.path, io::empty())
+            // With a slash at its end, as from Docker's own client: the classic builder's cache goes by the name too.
+            tar.append_data(&mut header, entry.path.join(""), io::empty())
         }
         Kind::Link { to } => {
             header.set_entry_type(EntryType::Symlink);

@@ -62,11 +62,11 @@ fn what_is_ignored_is_not_sent_and_the_dockerfile_always_is() {
         [
             ".dockerignore",
             "Dockerfile",
-            "deep",
-            "deep/x",
-            "deep/x/y",
+            "deep/",
+            "deep/x/",
+            "deep/x/y/",
             "deep/x/y/keep",
-            "src",
+            "src/",
             "src/a.php",
             "src/link -> a.php",
         ]
@@ -84,7 +84,7 @@ fn a_dockerfile_has_its_own_ignore_file_and_may_lie_in_an_ignored_folder() {
         ("b", ""),
     ]);
     spec.dockerfile = "docker/Dockerfile".into();
-    assert_eq!(sent(&spec), [".dockerignore", "a", "docker", "docker/Dockerfile"]);
+    assert_eq!(sent(&spec), [".dockerignore", "a", "docker/", "docker/Dockerfile"]);
 }
 
 #[test]

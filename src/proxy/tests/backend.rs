@@ -145,6 +145,11 @@ async fn answer(
             let sum: u64 = body.iter().map(|byte| u64::from(*byte)).sum();
             *response.body_mut() = full(format!("{name} {} {sum}", body.len()));
         }
+        "/pieces" => {
+            let pieces = request.into_body().into_data_stream();
+            let count = futures_util::StreamExt::count(pieces).await;
+            *response.body_mut() = full(format!("{name} {count}"));
+        }
         "/echo" => *response.body_mut() = request.into_body().map_err(|_| unreachable!()).boxed(),
         "/download" => {
             let chunks = (0..query.parse::<usize>().unwrap())

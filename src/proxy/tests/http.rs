@@ -148,6 +148,32 @@ async fn bodies_of_any_size_arrive_whole_in_both_directions() {
 }
 
 #[tokio::test]
+async fn a_body_of_known_length_goes_on_in_few_pieces_and_a_chunked_one_as_it_comes() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (stage, _blue) = one().await;
+    let pieces = async |framing: &str, piece: &[u8], end: &[u8]| -> u32 {
+        let mut stream = tokio::net::TcpStream::connect(stage.live()).await.unwrap();
+        let head =
+            format!("POST /pieces HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{framing}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut turn = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..20 {
+            turn.tick().await;
+            stream.write_all(piece).await.unwrap();
+        }
+        stream.write_all(end).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split_once("blue ").unwrap().1.parse().unwrap()
+    };
+    assert_eq!(pieces("content-length: 20", b"x", b"").await, 1);
+    let many = pieces("content-length: 200000", &[1; 10_000], b"").await;
+    assert!((10..=14).contains(&many), "{many}");
+    let chunks = pieces("transfer-encoding: chunked", b"1\r\nx\r\n", b"0\r\n\r\n").await;
+    assert!(chunks > 10, "{chunks}");
+}
+
+#[tokio::test]
 async fn chunks_and_old_clients_and_expectations_are_served() {
     let (stage, _blue) = one().await;
     let chunked = "POST /upload HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\

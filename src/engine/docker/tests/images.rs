@@ -2,6 +2,7 @@
 
 use std::{
     os::unix::fs::symlink,
+    process::Command,
     sync::Mutex,
     time::{Duration, Instant, SystemTime},
 };
@@ -130,6 +131,28 @@ async fn real_engine_ends_a_classic_build_that_is_dropped() {
             assert!(start.elapsed() < LIMIT, "the build goes on");
             tokio::task::yield_now().await;
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn real_engine_takes_the_layers_that_dockers_own_client_built() {
+    sandbox(async |s| {
+        let dockerfile = format!("FROM {}\nCOPY app /app\nCMD [\"/app\"]\n", s.image);
+        let (folder, spec) = s.context(&[("Dockerfile", &dockerfile), ("app/deep/file", "x")]);
+        let label = format!("--label={}={}", super::LABEL, s.id);
+        let theirs = Command::new("docker")
+            .args(["build", "--quiet", &label])
+            .arg(folder.path())
+            .env("DOCKER_BUILDKIT", "0")
+            .output();
+        assert!(theirs.unwrap().status.success());
+        let lines = Mutex::new(vec![]);
+        let note = |step| lines.lock().unwrap().push(step);
+        s.docker.clone().with_classic_builder().build(&spec, &note).await.unwrap();
+        let lines = lines.into_inner().unwrap();
+        let reused = lines.iter().filter(|step| **step == Step::Line(" ---> Using cache".into()));
+        assert!(reused.count() >= 2, "{lines:#?}");
     })
     .await;
 }
