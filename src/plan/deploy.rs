@@ -177,7 +177,7 @@ fn durable(plan: &mut Plan, app: &App, proxy: Option<Id>) -> Vec<Id> {
             let wait = Wait {
                 container: container.clone(),
                 service: key.clone(),
-                until: Until::Accepting { host: host.clone(), port: *port },
+                until: Until::Accepting { host: host.clone(), ports: vec![*port] },
                 limit: DURABLE_READY,
             };
             steps.push(plan.push(

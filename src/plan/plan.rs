@@ -150,7 +150,7 @@ pub enum Until {
     /// Its health check passes, or where it has none, it runs.
     Healthy,
     /// The proxy can connect to the port under this host name, and the health check passes where there is one.
-    Accepting { host: String, port: u16 },
+    Accepting { host: String, ports: Vec<u16> },
     /// It ended with exit code 0.
     Completed,
 }

@@ -160,8 +160,8 @@ fn bring_up(
         let title = format!("make {shown} known to the proxy");
         end = plan.push([end], connect, title, "it takes its share of the requests");
     }
-    if let Some((_, port)) = &service.routed {
-        let until = Until::Accepting { host: spec.name.clone(), port: *port };
+    if let Some((_, ports)) = &service.routed {
+        let until = Until::Accepting { host: spec.name.clone(), ports: ports.clone() };
         let after = proxy.iter().copied().chain([end]).collect();
         end = wait(plan, after, until, "is ready", "a route leads to it");
     }

@@ -196,8 +196,8 @@ pub(super) fn services(
             if what != Need::Nothing {
                 let (until, verb) = match (&service.role, &service.routed) {
                     (Role::Job, _) => (Until::Completed, "has ended well"),
-                    (_, Some((host, port))) => {
-                        (Until::Accepting { host: host.clone(), port: *port }, "is ready")
+                    (_, Some((host, ports))) => {
+                        (Until::Accepting { host: host.clone(), ports: ports.clone() }, "is ready")
                     }
                     _ => (Until::Healthy, "is healthy"),
                 };

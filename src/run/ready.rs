@@ -100,14 +100,16 @@ impl Executor<'_, '_> {
         }
         let asked = seen.healthcheck.as_ref().is_some_and(|check| check.test.command().is_some())
             || matches!(wait.until, Until::Accepting { .. });
-        if let Until::Accepting { host, port } = &wait.until {
-            let request = Request::Probe { host: host.clone(), port: *port };
-            match tell(self.engine, self.proxy, &request).await {
-                Ok(_) => {}
-                Err(ProxyError::NotHealthy { target, reason }) => {
-                    return lacking(Lacks::Port(*port), format!("{target}: {reason}"));
+        if let Until::Accepting { host, ports } = &wait.until {
+            for port in ports {
+                let request = Request::Probe { host: host.clone(), port: *port };
+                match tell(self.engine, self.proxy, &request).await {
+                    Ok(_) => {}
+                    Err(ProxyError::NotHealthy { target, reason }) => {
+                        return lacking(Lacks::Port(*port), format!("{target}: {reason}"));
+                    }
+                    Err(error) => return lacking(Lacks::Port(*port), error.to_string()),
                 }
-                Err(error) => return lacking(Lacks::Port(*port), error.to_string()),
             }
         }
         if !asked {

@@ -90,13 +90,13 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
     let http = routes.iter().filter(|route| !route.tcp);
     let http: Vec<_> = http.map(|route| (route.listen.saturating_sub(offset), route.tls)).collect();
     problems.extend(project.check_routes(&http));
-    let routed: BTreeMap<&str, u16> = routes
-        .iter()
-        .flat_map(|route| &route.paths)
-        .filter_map(|path| {
-            Some((path.host.strip_prefix(color.as_str())?.strip_prefix('-')?, path.port))
-        })
-        .collect();
+    let mut routed = BTreeMap::<&str, BTreeSet<u16>>::new();
+    for path in routes.iter().flat_map(|route| &route.paths) {
+        let host = path.host.strip_prefix(color.as_str()).and_then(|host| host.strip_prefix('-'));
+        if let Some(key) = host {
+            routed.entry(key).or_default().insert(path.port);
+        }
+    }
 
     let mut networks = BTreeMap::new();
     let mut volumes = BTreeMap::new();
@@ -150,7 +150,9 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
             replicas: replicas.collect(),
             depends_on: depends_on.collect(),
             limit: service::limit(healthcheck.as_ref(), source.wait),
-            routed: routed.get(key.as_str()).map(|port| (Names::alias(color, key), *port)),
+            routed: routed
+                .get(key.as_str())
+                .map(|ports| (Names::alias(color, key), ports.iter().copied().collect())),
             healthcheck,
         });
     }

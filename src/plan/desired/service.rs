@@ -64,8 +64,8 @@ pub struct Service {
     pub depends_on: BTreeMap<String, compose::Condition>,
     /// The file's own health check; the image's counts where this is none.
     pub healthcheck: Option<Healthcheck>,
-    /// Host name and port by which the proxy reaches it; none for one that no route leads to.
-    pub routed: Option<(String, u16)>,
+    /// Host name and ports by which the proxy reaches it; none for one that no route leads to.
+    pub routed: Option<(String, Vec<u16>)>,
     /// How long it may take to get ready (or to its end).
     pub limit: Duration,
 }

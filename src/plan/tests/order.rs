@@ -182,9 +182,9 @@ services:
         })
         .collect();
     assert_snapshot!(waits.join("\n"), @r#"
-    blue/api Accepting { host: "blue-api", port: 8080 }
+    blue/api Accepting { host: "blue-api", ports: [8080] }
     blue/back Healthy
-    blue/web Accepting { host: "blue-web", port: 80 }
+    blue/web Accepting { host: "blue-web", ports: [80] }
     "#);
 }
 

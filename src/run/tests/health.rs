@@ -155,16 +155,17 @@ async fn a_routed_service_is_ready_when_its_check_passes_and_the_proxy_reaches_i
         let Request::Probe { host, port } = line.body else { return String::new() };
         let target = format!("{host}:{port}");
         let body = match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
-            0..3 => Answer::NotHealthy { target, reason: "connection refused".into() },
+            // The second port is asked once the first one answers.
+            0..3 | 4 => Answer::NotHealthy { target, reason: "connection refused".into() },
             _ => Answer::Done,
         };
         serde_json::to_string(&Line { id: line.id, body }).unwrap()
     });
     engine.behave("web", Behaviour::healthy_after(2));
-    let until = Until::Accepting { host: "green-web".into(), port: 80 };
+    let until = Until::Accepting { host: "green-web".into(), ports: vec![80, 81] };
     comes_up(&engine, &spec("web", Some(shell())), until.clone()).await.unwrap();
     let count = |word: &str| engine.calls().iter().filter(|call| call.starts_with(word)).count();
-    assert_eq!((count("exec"), count("ask")), (6, 4));
+    assert_eq!((count("exec"), count("ask")), (7, 7));
 
     engine.on_ask(|line| {
         let line: Line<Request> = serde_json::from_str(line).unwrap();
