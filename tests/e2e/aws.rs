@@ -160,6 +160,45 @@ fn a_stack_in_the_durable_layer_is_deployed_changed_and_rolled_back_and_made_who
 }
 
 #[test]
+fn an_endpoint_takes_the_stack_with_names_of_the_environments_own() {
+    let sandbox = project(true);
+    sandbox.edit(
+        "durable.yaml",
+        "    environment:",
+        "    ports: [\"127.0.0.1:@PORT1@:4566\"]\n    environment:",
+    );
+    sandbox.edit("envctl.yaml", "service: localstack", "endpoint: http://127.0.0.1:@PORT1@");
+    let _ = sandbox.envctl("up").run().code(2).says("AWS_SECRET_ACCESS_KEY");
+    let envctl = |words: &str| {
+        let envctl = sandbox.envctl(words).env("AWS_ACCESS_KEY_ID", "test");
+        envctl.env("AWS_SECRET_ACCESS_KEY", "kept-to-itself").run()
+    };
+
+    let up = envctl("up").ok().says("blue is live").says("adds OrdersQueue (AWS::SQS::Queue)");
+    assert!(!up.stderr.contains("kept-to-itself"), "{}", up.stderr);
+    let name = sandbox.thing("orders");
+    let url = format!("http://localstack:4566/queue/us-east-1/000000000000/{name}");
+    assert_eq!(sandbox.ask("/mark"), url);
+    let status = envctl("aws status --json").ok().json();
+    assert_eq!(status["at"], format!("http://127.0.0.1:{}", sandbox.ports.get(1)));
+    assert_eq!(status["outputs"]["OrdersQueueUrl"], url);
+    let _ = envctl("up").ok().says("up to date");
+
+    sandbox.edit("envctl.yaml", "{ maxReceiveCount: 3 }", "{ maxReceiveCount: 2 }");
+    let _ = envctl("deploy green").ok().says("changes OrdersQueue");
+    let query = "Action=GetQueueAttributes&AttributeName.1=RedrivePolicy";
+    assert!(sqs(&sandbox, &name, query).contains(&format!("{name}-dlq")));
+
+    // What does not answer is told, and what is live is not touched.
+    let _ = engine::ask(&["stop", "--time=1", &sandbox.thing("durable-localstack")]);
+    sandbox.mark_web("changed");
+    let down = envctl("aws status").code(1);
+    let _ =
+        down.says(&format!("http://127.0.0.1:{}", sandbox.ports.get(1))).says("does not answer");
+    assert_eq!((sandbox.ask("/mark"), sandbox.live().as_deref()), (url, Some("blue")));
+}
+
+#[test]
 fn each_color_has_a_stack_in_its_own_localstack() {
     let sandbox = project(false);
     let _ = sandbox.ok("up").says("blue is live").says("adds OrdersQueue (AWS::SQS::Queue)");

@@ -47,11 +47,16 @@ fn each_order_is_stored_once_while_colors_are_switched_and_the_processor_is_kill
     let _ = http::get(localstack, &send).status(200);
     wait::until_true(STORED, "the dead letter", || letters(localstack, "orders-dlq") == 1);
     let _ = sandbox.ok("aws queue peek orders-dlq").shows("no-order");
-    let log = sandbox.ok("logs blue order-processor").stdout;
-    for number in 1..=4 {
-        let line = format!("try {number} of an order failed: the message has no key");
-        assert_eq!(log.matches(&line).count(), usize::from(number < 4), "{line}\n{log}");
-    }
+    let failures = || -> Vec<String> {
+        let log = |color| sandbox.ok(&format!("logs {color} order-processor")).stdout;
+        let both = ["blue", "green"].map(log).concat();
+        let failed = both.lines().filter(|line| line.contains("the message has no key"));
+        failed.map(|line| line[line.find("try").unwrap()..].to_owned()).collect()
+    };
+    let tries = [1, 2, 3].map(|n| format!("try {n} of an order failed: the message has no key"));
+    assert_eq!(failures(), tries);
+    // Sent back it is tried anew, beside all that follows.
+    let _ = sandbox.ok("aws queue redrive orders").says("moved 1 dead letter back");
 
     let started = Instant::now();
     let sent = &AtomicUsize::new(0);
@@ -91,7 +96,9 @@ fn each_order_is_stored_once_while_colors_are_switched_and_the_processor_is_kill
     let rows: BTreeSet<_> = rows.into_iter().collect();
     assert_eq!(rows, keys.into_iter().collect::<BTreeSet<_>>());
 
-    assert_eq!(letters(localstack, "orders-dlq"), 1);
+    wait::until_true(STORED, "the dead letter again", || letters(localstack, "orders-dlq") == 1);
+    // Three times at most: a processor that was killed may have had it at hand, and said nothing.
+    assert!((4..=6).contains(&failures().len()), "{:?}", failures());
 }
 
 /// The messages in a queue, those that somebody has at hand included.
