@@ -271,6 +271,7 @@ fn exit(error: &OpsError) -> Exit {
         OpsError::Locked { .. } => Exit::Locked,
         OpsError::Interrupted => Exit::Interrupted,
         OpsError::Conflict(_)
+        | OpsError::Replaced { .. }
         | OpsError::NotOurs { .. }
         | OpsError::AwsDown { .. }
         | OpsError::NoStack { .. }

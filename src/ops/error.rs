@@ -95,6 +95,10 @@ pub enum OpsError {
         "the project has no durable layer: envctl.yaml names neither `durable.compose` nor `durable.services`"
     )]
     NoDurableLayer,
+    #[error(
+        "release {release} of {color} was replaced while it was tested; what was found is not kept"
+    )]
+    Replaced { color: Color, release: String },
     #[error("no check runs the service `{name}`; {}", if known.is_empty() { "none of them runs one".to_owned() } else { format!("they run {}", known.join(", ")) })]
     NoTestService { name: String, known: Vec<String> },
     #[error("no service `{name}` in {place}; there are {}", known.join(", "))]

@@ -151,11 +151,19 @@ fn two_environments_stand_side_by_side_and_know_nothing_of_each_other() {
 }
 
 #[test]
-fn the_ports_of_the_demo_are_3306_and_3307_and_its_names_those_of_the_design() {
+fn the_ports_of_the_demo_and_its_names_are_those_of_the_design() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
-    assert!(read("durable/.env.devlocal").lines().any(|line| line == "MARIADB_PORT=3306"));
-    assert!(read("durable/.env.ci").lines().any(|line| line == "MARIADB_PORT=3307"));
+    let names = ["FRONTEND", "FRONTEND_TLS", "API", "LOCALSTACK", "MARIADB"];
+    for (file, ports) in [
+        ("durable/.env.devlocal", [3000, 3443, 3001, 4566, 3306]),
+        ("durable/.env.ci", [3100, 3543, 3101, 4666, 3307]),
+    ] {
+        for (name, port) in names.iter().zip(ports) {
+            let line = format!("{name}_PORT={port}");
+            assert!(read(file).lines().any(|it| it == line), "{file}: {line}");
+        }
+    }
     let sandbox = Sandbox::demo();
     let plan = sandbox.envctl("plan durable --env ci").run();
     // The passwords are not made yet, and a plan makes nothing.

@@ -82,14 +82,16 @@ pub struct Tested {
 
 /// Tests the color, or the idle one where none is named.
 ///
-/// With `only` some checks, the results of the others stay as they are: jobs of a pipeline may share them out.
+/// With `only` some checks, the results of the others stay as they are: jobs of a pipeline may share them out, and run
+/// at one time: the environment's lock is taken to keep what they found, not to find it.
 pub async fn test(
     session: &Session<'_>,
     color: Option<Color>,
     only: &Only,
 ) -> Result<Tested, OpsError> {
-    let what = color.map_or_else(|| "test".to_owned(), |color| format!("test {color}"));
-    locked(session, &what, async || test_locked(session, color, only).await).await
+    let found = Box::pin(ask(session, color, only)).await?;
+    let what = format!("test {}", found.color);
+    locked(session, &what, async || keep(session, found, only).await).await
 }
 
 pub(super) async fn test_locked(
@@ -97,6 +99,18 @@ pub(super) async fn test_locked(
     color: Option<Color>,
     only: &Only,
 ) -> Result<Tested, OpsError> {
+    let found = ask(session, color, only).await?;
+    keep(session, found, only).await
+}
+
+/// What the checks found of a release.
+struct Found {
+    color: Color,
+    release: String,
+    checks: Vec<CheckResult>,
+}
+
+async fn ask(session: &Session<'_>, color: Option<Color>, only: &Only) -> Result<Found, OpsError> {
     let all = &session.project.file.checks;
     if let Some(name) = only.services.iter().find(|it| all.iter().all(|c| c.service() != Some(it)))
     {
@@ -140,9 +154,19 @@ pub(super) async fn test_locked(
             checks.push(result);
         }
     }
+    Ok(Found { color, release, checks })
+}
+
+/// Writes down what was found, beside what other jobs did meanwhile.
+async fn keep(session: &Session<'_>, found: Found, only: &Only) -> Result<Tested, OpsError> {
+    let Found { color, release, checks } = found;
+    let observed = session.observe().await?;
+    let routing = state::routing(session, &observed).await?;
+    let stack = routing.stacks.get(&color).filter(|stack| stack.release == release);
+    let stack = stack.ok_or_else(|| OpsError::Replaced { color, release: release.clone() })?;
     let kept = kept(stack, only);
     let results: Vec<&CheckResult> = kept.iter().chain(&checks).collect();
-    let release_passed = release_passed(all, &results);
+    let release_passed = release_passed(&session.project.file.checks, &results);
     let result = json!({ "passed": release_passed, "time": clock::now(), "checks": results });
     let request = Request::Tested { color, release: release.clone(), result };
     run::tell(session.engine, &session.project.names.proxy(), &request).await?;

@@ -302,6 +302,27 @@ services:
 
     let unknown = test("e3e").await.unwrap_err().to_string();
     assert!(unknown.contains("`e3e`") && unknown.contains("e2e, smoke"), "{unknown}");
+
+    // Both at one time, each keeping the other's result; the lock is not held meanwhile.
+    stage.deploy().await.unwrap();
+    let minute = Duration::from_secs(60);
+    stage.engine.behave("e2e", Behaviour::exits_after(minute, 0));
+    stage.engine.behave("smoke", Behaviour::exits_after(minute, 0));
+    let begun = tokio::time::Instant::now();
+    let (e2e, smoke) = tokio::join!(test("e2e"), test("smoke"));
+    assert!(begun.elapsed() < 2 * minute, "{:?}", begun.elapsed());
+    let mut whole = [e2e.unwrap().release_passed, smoke.unwrap().release_passed];
+    whole.sort_unstable();
+    assert_eq!(whole, [None, Some(true)]);
+
+    // What was found of a release that is gone is nobody's.
+    let (found, deployed) = tokio::join!(test("e2e"), async {
+        tokio::time::sleep(minute / 2).await;
+        stage.deploy().await
+    });
+    deployed.unwrap();
+    let replaced = found.unwrap_err();
+    assert!(matches!(replaced, OpsError::Replaced { .. }), "{replaced}");
 }
 
 #[tokio::test(start_paused = true)]
