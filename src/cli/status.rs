@@ -107,14 +107,15 @@ fn text(status: &Status) -> String {
         let _ = writeln!(text, "\nlast: {}", last(change));
     }
     if let Some(holder) = &status.lock {
-        let Holder { what, who, since, .. } = holder;
+        let Holder { what, since, .. } = holder;
+        let by = holder.by();
         let _ = if status.lock_lapsed {
             writeln!(
                 text,
-                "\nbroken off: `{what}` of {who} (since {since}) died; the next command that changes something goes on from what it left"
+                "\nbroken off: `{what}` of {by} (since {since}) died; the next command that changes something goes on from what it left"
             )
         } else {
-            writeln!(text, "\nunder way: `{what}` of {who} since {since}")
+            writeln!(text, "\nunder way: `{what}` of {by} since {since}")
         };
     }
     text

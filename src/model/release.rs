@@ -25,6 +25,16 @@ pub struct Holder {
     pub process: String,
 }
 
+impl Holder {
+    /// `ann@ci (https://gitlab.example/shop/-/jobs/7)`.
+    pub fn by(&self) -> String {
+        match &self.job {
+            Some(job) => format!("{} ({job})", self.who),
+            None => self.who.clone(),
+        }
+    }
+}
+
 /// One change of an environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
