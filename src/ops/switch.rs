@@ -84,6 +84,13 @@ pub(super) async fn switch_locked(
         let unforced = planned(session, &observed, &routing, to, false, None).await;
         warn_if_forced(session, options, unforced.err());
     }
+    if options.force && routing.live != Some(to) {
+        for ended in plan::ended(&observed, &session.project.names, to) {
+            let service = ended.label(labels::SERVICE).unwrap_or(&ended.name);
+            let text = format!("{to}/{service} does not run; {to} is switched to all the same");
+            session.reporter.on(Event::Warning(&text));
+        }
+    }
     let recorded = Recorded::new(command)
         .release(to, &stack.release)
         .made_of(stack.revision.as_deref(), stack.images.clone())

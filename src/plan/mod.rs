@@ -39,5 +39,5 @@ pub use restore::{
     sweep, verify,
 };
 pub use scale::{Scale, scale};
-pub use switch::{Switch, switch};
+pub use switch::{Switch, ended, switch};
 pub use test::{Test, test};
