@@ -22,6 +22,7 @@ mod e2e {
     mod engines;
     mod environments;
     mod flow;
+    mod hook_failures;
     mod hooks;
     mod interrupted;
     mod killed;
