@@ -12,6 +12,7 @@ mod e2e {
     mod browser;
     mod canary;
     mod choosing;
+    mod cleanup;
     mod copies;
     mod crashes;
     mod docs;
@@ -26,6 +27,7 @@ mod e2e {
     mod hooks;
     mod interrupted;
     mod killed;
+    mod kills;
     mod outage;
     mod pipeline;
     mod proof;
