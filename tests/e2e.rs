@@ -10,7 +10,9 @@ mod e2e {
     mod bench;
     mod broken;
     mod browser;
+    mod builds;
     mod canary;
+    mod checks;
     mod choosing;
     mod cleanup;
     mod copies;
@@ -30,6 +32,7 @@ mod e2e {
     mod kills;
     mod outage;
     mod pipeline;
+    mod progress;
     mod proof;
     mod proxy;
     mod refused;
