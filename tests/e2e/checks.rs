@@ -34,7 +34,7 @@ const CHECKS: &str = r#"checks:
 /// Test services that end with what the command says.
 fn service(name: &str, command: &str) -> String {
     format!(
-        "  {name}:\n    build: web\n    init: true\n    profiles: [test]\n    stop_grace_period: 1s\n    command: [sh, -c, {command:?}]\n"
+        "  {name}:\n    image: debian:trixie-slim\n    init: true\n    profiles: [test]\n    stop_grace_period: 1s\n    command: [sh, -c, {command:?}]\n"
     )
 }
 
@@ -74,7 +74,55 @@ fn each_kind_of_check_passes_and_fails_with_what_was_expected_and_what_came() {
     ] {
         text = regex::Regex::new(pattern).unwrap().replace_all(&text, instead).into_owned();
     }
-    assert_snapshot!(text);
+    assert_snapshot!(text, @r#"
+    test
+    passed  status holds (TIME)
+    FAILED  status fails (TIME): status 404 instead of 200 or 204: nobody
+    passed  regex holds (TIME)
+    FAILED  regex fails (TIME): nothing in the body matches `^second$`; the body begins with `first`
+    passed  pointer holds (TIME)
+    FAILED  pointer fails (TIME):
+            `/items/0/id` is 7, not 8
+            `/items/0/name` is "tea", which does not match `^coffee`
+            nothing at `/items/1`
+            `/ready` is there: true
+    passed  header holds (TIME)
+    FAILED  header fails (TIME):
+            header `X-Color` is `green`, which does not match `^bl`
+            header `X-Release` is there: `RELEASE`
+            no header `X-Old`
+    passed  latency holds (TIME)
+    FAILED  latency fails (TIME): took TIME, more than 200 ms
+    passed  certificate holds (TIME)
+    FAILED  certificate fails (TIME):
+            the certificate is valid for N days (until DATE), less than 99999
+            the certificate does not do for `shop.example`: invalid peer certificate: certificate not valid for name "shop.example"; certificate is only valid for DnsName("localhost"), IpAddress(127.0.0.1) or IpAddress(0::1)
+    passed  TLS holds (TIME)
+    FAILED  TLS fails (TIME):
+            the certificate is valid for N days (until DATE), less than 99999
+            the body does not contain `second`; the body begins with `first`
+    ✓ create green/smoke (debian:trixie-slim) TIME  a fresh one for each test
+    ✓ run green/smoke TIME  checks
+      green/smoke | asked green
+    ✓ wait until green/smoke has ended well TIME  its exit code is the result
+    passed  service holds (TIME)
+    ✓ create green/strict (debian:trixie-slim) TIME  a fresh one for each test
+    ✓ run green/strict TIME  checks
+      green/strict | 1 of 9 tests failed
+    ✗ wait until green/strict has ended well TIME  its exit code is the result
+    FAILED  service fails (TIME): green/strict ended with exit code 3
+      its log ends with:
+        1 of 9 tests failed
+    ✓ create green/endless (debian:trixie-slim) TIME  a fresh one for each test
+    ✓ run green/endless TIME  checks
+      green/endless | asking
+    ✗ wait until green/endless has ended well TIME  its exit code is the result
+    FAILED  service ends (TIME): green/endless did not end within 3 s
+      its log ends with:
+        asking
+    error: green: 8 of 17 checks passed
+    hint: `envctl logs green` shows the color
+    "#);
 
     let junit = sandbox.read("junit.xml");
     assert!(junit.contains("tests=\"17\"") && junit.contains("failures=\"9\""), "{junit}");
