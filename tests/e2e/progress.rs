@@ -19,7 +19,7 @@ fn of<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
 fn events_tell_each_step_with_its_reason_and_its_time_and_end_with_a_summary() {
     let sandbox = Sandbox::small();
     let _ = sandbox.ok("up").says("blue is live");
-    sandbox.edit("web/Dockerfile", "CMD", "RUN echo kneading\nCMD");
+    sandbox.edit("web/Dockerfile", "CMD", "RUN echo kneading for @NAME@\nCMD");
     let outcome = sandbox.ok("deploy green --progress json");
     assert_eq!(outcome.stdout, "");
     let all = events(&outcome);
@@ -47,7 +47,8 @@ fn events_tell_each_step_with_its_reason_and_its_time_and_end_with_a_summary() {
         }
     }
     let said = of(&all, "step-progress");
-    assert!(said.iter().any(|it| it["line"] == "kneading"), "{outcome}");
+    let line = format!("kneading for {}", sandbox.name);
+    assert!(said.iter().any(|it| it["line"] == line), "{outcome}");
 
     let [.., summary, hint] = &all[..] else { panic!("{outcome}") };
     assert_eq!((&summary["event"], &hint["event"]), (&"summary".into(), &"hint".into()));
