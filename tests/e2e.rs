@@ -12,6 +12,7 @@ mod e2e {
     mod browser;
     mod canary;
     mod choosing;
+    mod color_clones;
     mod copies;
     mod crashes;
     mod docs;
