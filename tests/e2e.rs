@@ -15,6 +15,7 @@ mod e2e {
     mod checks;
     mod choosing;
     mod cleanup;
+    mod color_clones;
     mod copies;
     mod crashes;
     mod docs;

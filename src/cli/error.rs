@@ -474,11 +474,20 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         Conflict::TakesShare { color, .. } => vec![format!(
             "`envctl switch {color}` gives it all of the traffic, `envctl switch --weight 0` none"
         )],
-        Conflict::RunsOnce { .. } => vec![],
+        Conflict::RunsOnce { .. } | Conflict::SharesClone { .. } => vec![],
         Conflict::Changed { .. } => {
             vec![
                 "`envctl deploy --replicas SERVICE=N` starts a fresh stack with so many".to_owned(),
             ]
+        }
+        Conflict::NotCloned { .. } => {
+            vec!["nothing was touched; docs/durable.md tells who can have a clone".to_owned()]
+        }
+        Conflict::HasClone { color, .. } => vec![format!(
+            "`envctl deploy {color}` gives it the durable database; `envctl switch {color} --keep-clone` switches all the same, and the history keeps that"
+        )],
+        Conflict::LiveDatabase { color } => {
+            vec![format!("deploy to the idle one, {}, and switch to it", color.other())]
         }
         Conflict::NoRelease { color } => vec![format!("`envctl deploy {color}` brings one up")],
         Conflict::TestsFailed { color, .. } => vec![format!(

@@ -99,6 +99,14 @@ fn text(status: &Status) -> String {
         for preview in &stack.previews {
             let _ = writeln!(text, "  {}", preview.url);
         }
+        for clone in &stack.clones {
+            let made = clone.made.as_ref().map(|at| format!(" of {at}")).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  database: a clone of {}{made}, which goes with {color}",
+                clone.service
+            );
+        }
         if let Some(left) = stack.draining.filter(|draining| !draining.is_empty()) {
             let _ = writeln!(text, "  draining: {}", draining(&left));
         }

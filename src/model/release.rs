@@ -65,6 +65,9 @@ pub struct Change {
     /// Whether `--force` was given.
     #[serde(default)]
     pub forced: bool,
+    /// Whether the color that was deployed or switched to has a clone of the database.
+    #[serde(default)]
+    pub clone: bool,
     /// The release that was live before a switch or rollback.
     #[serde(default)]
     pub replaced: Option<String>,
@@ -92,6 +95,7 @@ impl Change {
             outcome,
             milliseconds: 0,
             forced: false,
+            clone: false,
             replaced: None,
             operation: String::new(),
         }

@@ -93,7 +93,9 @@ impl Release {
             stacks.insert(app.color.other(), other);
         }
         stacks.insert(app.color, own);
-        let images = app.services.iter().filter_map(|service| {
+        // A copy of a database goes with the color: another deployment of the release has the durable one.
+        let own = app.services.iter().filter(|service| service.role != desired::Role::Clone);
+        let images = own.filter_map(|service| {
             let image = present.get(&service.image.tag)?;
             let kept = KeptImage {
                 name: service.image.tag.clone(),

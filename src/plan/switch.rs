@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Action, Bake, Conflict, Id, Plan, Until, Wait,
+    clone::clones_of,
     deploy::of_color,
     hooks::{Moment, not_done},
 };
@@ -24,6 +25,8 @@ pub struct Switch<'a> {
     pub tested: bool,
     /// Switch whatever the checks said.
     pub force: bool,
+    /// Switch to a color that has a clone of the database.
+    pub keep_clone: bool,
     /// The longest that a hook may take.
     pub wait: std::time::Duration,
     /// How the color is watched once it gets traffic.
@@ -38,6 +41,10 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     let stack = routing.stacks.get(&to).ok_or(Conflict::NoRelease { color: to })?;
     let mut plan = Plan::default();
     let already = routing.live == Some(to);
+    let clones = clones_of(observed, names, to);
+    if !already && !input.keep_clone && !clones.is_empty() {
+        return Err(Conflict::HasClone { color: to, services: clones });
+    }
     let mut after = ready(&mut plan, input, stack, !already)?;
     let bake = input.bake.filter(|_| !already);
     if let Some(bake) = bake {
