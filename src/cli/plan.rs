@@ -1,6 +1,6 @@
 //! `envctl plan`.
 
-use super::{context::Context, error::CliError, exit::Exit};
+use super::{context::Context, deploy::Database, error::CliError, exit::Exit};
 use crate::{
     model::Color,
     ops::{self, DeployOptions},
@@ -14,6 +14,9 @@ pub struct Args {
     of: Of,
     /// The color; without it the idle one
     color: Option<Color>,
+    /// Of `deploy`: which database the color gets
+    #[arg(long, value_enum, default_value_t)]
+    database: Database,
     /// End with exit code 4 when something would be done
     #[arg(long)]
     exit_code: bool,
@@ -32,12 +35,16 @@ enum Of {
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
+    if args.database == Database::Clone && args.of != Of::Deploy {
+        return Err(CliError::Usage("`--database` goes with `plan deploy`".to_owned()));
+    }
     let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &context.ui, None);
     let plan = match args.of {
         Of::Deploy => {
-            let options = DeployOptions { color: args.color, ..DeployOptions::default() };
+            let clone = args.database == Database::Clone;
+            let options = DeployOptions { color: args.color, clone, ..DeployOptions::default() };
             ops::plan_deploy(&session, options).await?
         }
         Of::Durable => {
@@ -46,7 +53,8 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             plan
         }
         Of::Switch => {
-            let options = ops::SwitchOptions { color: args.color, force: true, bake: None };
+            let color = args.color;
+            let options = ops::SwitchOptions { color, force: true, bake: None, keep_clone: true };
             ops::plan_switch(&session, options).await?
         }
         Of::Cleanup => ops::plan_cleanup(&session, args.color, false).await?.plan,

@@ -5,6 +5,7 @@ mod bake;
 mod build;
 mod canary;
 mod cleanup;
+mod clone;
 mod conflict;
 mod deploy;
 pub mod desired;
@@ -27,6 +28,7 @@ pub use bake::Bake;
 pub use build::build;
 pub use canary::canary;
 pub use cleanup::{Cleanup, busy, cleanup};
+pub use clone::clones_of;
 pub use conflict::Conflict;
 pub use deploy::{Deploy, deploy, is_up_to_date, of_color};
 pub use durable::{Difference, FieldChange, durable_up, looks};
@@ -39,5 +41,5 @@ pub use restore::{
     sweep, verify,
 };
 pub use scale::{Scale, scale};
-pub use switch::{Switch, switch};
+pub use switch::{Switch, ended, switch};
 pub use test::{Test, test};

@@ -2,6 +2,7 @@
 
 mod aws;
 mod cleanup;
+mod clone;
 mod deploy;
 mod durable;
 mod durable_apply;
