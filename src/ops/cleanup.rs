@@ -112,10 +112,10 @@ pub async fn cleanup(
         let mut recorded = Recorded::new("cleanup").plan(&cleanup.plan);
         recorded = recorded.release(cleanup.color, "").forced(force);
         history::recorded(session, recorded, async || {
-            let done = session.execute_through(&cleanup.plan).await;
+            // What could not be removed is still on record, so that the next cleanup finds it.
+            session.execute_through(&cleanup.plan).await?;
             let observed = session.observe().await?;
-            let emptied = releases::let_go(session, &observed, &slots, &retained).await;
-            done.and(emptied)
+            releases::let_go(session, &observed, &slots, &retained).await
         })
         .await?;
         Ok(cleanup)

@@ -42,7 +42,8 @@ pub fn busy<'a>(names: &Names, observed: &'a Observed) -> Option<&'a str> {
 }
 
 /// Plans the removal of a color's stack and of built images that no container and no retained release uses; the live color is
-/// refused. What goes depends only on what holds it, so that a failure keeps nothing else from going.
+/// refused. What goes depends only on what holds it and on the color's own end (drained, hooks done), so that no other failure
+/// keeps anything from going.
 pub fn cleanup(input: &Cleanup<'_>) -> Result<Plan, Conflict> {
     let Cleanup { names, color, observed, routing, .. } = *input;
     if routing.live == Some(color) {
@@ -137,7 +138,7 @@ pub fn cleanup(input: &Cleanup<'_>) -> Result<Plan, Conflict> {
         );
     }
     if busy(names, observed).is_none() {
-        images(&mut plan, input, &holders);
+        images(&mut plan, input, &after, &holders);
     }
     Ok(plan)
 }
@@ -146,7 +147,12 @@ pub fn cleanup(input: &Cleanup<'_>) -> Result<Plan, Conflict> {
 type Holds<'a> = &'a dyn Fn(&Container) -> bool;
 
 /// Adds the removal of what is neither used nor retained, in any environment of the project.
-fn images(plan: &mut Plan, input: &Cleanup<'_>, holders: &dyn Fn(Holds<'_>) -> Vec<Id>) {
+fn images(
+    plan: &mut Plan,
+    input: &Cleanup<'_>,
+    after: &[Id],
+    holders: &dyn Fn(Holds<'_>) -> Vec<Id>,
+) {
     let Cleanup { names, color, observed, .. } = *input;
     let going: Vec<&str> = of_color(observed, names, color.as_str())
         .iter()
@@ -179,6 +185,7 @@ fn images(plan: &mut Plan, input: &Cleanup<'_>, holders: &dyn Fn(Holds<'_>) -> V
             None => "no container and no retained release uses it".to_owned(),
         };
         let title = format!("remove image {tag}");
+        let held = after.iter().copied().chain(held);
         plan.push(held, Action::RemoveImage(tag.clone()), title, reason);
     }
 }

@@ -74,7 +74,9 @@ impl Summary {
             }
             match &step.action {
                 Action::GetImage(job) if job.pull.is_none() => self.count("image", "built"),
-                Action::GetImage(_) => self.count("image", "fetched"),
+                Action::GetImage(job) if job.build.is_none() => self.count("image", "pulled"),
+                // Which of the two it was, its line told.
+                Action::GetImage(_) => self.count("image", "pulled or built"),
                 Action::RemoveImage(_) => self.count("image", "removed"),
                 Action::CreateNetwork(_) => self.count("network", "created"),
                 Action::RemoveNetwork(_) => self.count("network", "removed"),

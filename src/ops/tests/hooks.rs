@@ -234,10 +234,11 @@ async fn a_hook_that_fails_before_a_cleanup_stops_it_but_for_force() {
     stage.up().await.unwrap();
     stage.deploy().await.unwrap();
     stage.engine.behave("migrate", Behaviour::exits(2));
-    let before = stage.routing();
+    let tags = || -> Vec<_> { stage.engine.seen_images().into_iter().map(|it| it.tags).collect() };
+    let before = (stage.routing(), tags());
     let error = ops::cleanup(&stage.session(), None, false).await.unwrap_err().to_string();
     assert!(error.contains("green/migrate ended with exit code 2"), "{error}");
-    assert_eq!(stage.routing(), before);
+    assert_eq!((stage.routing(), tags()), before);
     assert!(stage.standing().contains(&"shop-devlocal-green-web-1 runs".to_owned()));
     stage.engine.forget_calls();
     ops::cleanup(&stage.session(), None, true).await.unwrap();

@@ -185,17 +185,17 @@ pub fn mounts_on_copy(spec: &ServiceSpec, volume: &str, copy: &str, empty: bool)
 }
 
 /// Has the routes to the database lead to the copy; returns how the proxy reaches it then.
-fn route(app: &mut App, key: &str) -> Option<(String, u16)> {
+fn route(app: &mut App, key: &str) -> Option<(String, Vec<u16>)> {
     let (durable, own) = (Names::durable_alias(key), Names::alias(app.color, key));
-    let mut routed = None;
+    let mut ports = BTreeSet::new();
     for path in app.routes.iter_mut().flat_map(|route| &mut route.paths) {
         if path.durable && path.host == durable {
             path.host.clone_from(&own);
             path.durable = false;
-            routed = Some((own.clone(), path.port));
+            ports.insert(path.port);
         }
     }
-    routed
+    (!ports.is_empty()).then(|| (own, ports.into_iter().collect()))
 }
 
 /// How a service would reach the durable database all the same.

@@ -155,7 +155,7 @@ fn a_route_to_the_database_leads_to_the_copy() {
     let db = app.routes.iter().find(|route| route.listen == 3307).unwrap();
     assert_eq!((db.paths[0].host.as_str(), db.paths[0].durable), ("green-db", false));
     let copy = app.services.iter().find(|service| service.key == "db").unwrap();
-    assert_eq!(copy.routed, Some(("green-db".to_owned(), 3306)));
+    assert_eq!(copy.routed, Some(("green-db".to_owned(), vec![3306])));
     let on_proxy = &copy.replicas[0].networks[1];
     assert_eq!(on_proxy.network, "shop-devlocal-proxy-network");
     assert_eq!(on_proxy.aliases, ["green-db"]);
