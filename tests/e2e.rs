@@ -12,6 +12,7 @@ mod e2e {
     mod browser;
     mod canary;
     mod choosing;
+    mod connections;
     mod copies;
     mod crashes;
     mod docs;

@@ -14,6 +14,9 @@ pub struct Args {
     of: Of,
     /// The color; without it the idle one
     color: Option<Color>,
+    /// Of `durable`: as `durable up --apply` would do it
+    #[arg(long)]
+    apply: bool,
     /// End with exit code 4 when something would be done
     #[arg(long)]
     exit_code: bool,
@@ -32,6 +35,9 @@ enum Of {
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
+    if args.apply && args.of != Of::Durable {
+        return Err(CliError::Usage("`--apply` goes with `plan durable`".to_owned()));
+    }
     let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &context.ui, None);
@@ -41,7 +47,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             ops::plan_deploy(&session, options).await?
         }
         Of::Durable => {
-            let (plan, differences) = ops::plan_durable_up(&session, false).await?;
+            let (plan, differences) = ops::plan_durable_up(&session, args.apply).await?;
             super::durable::say_differences(context, &differences);
             plan
         }

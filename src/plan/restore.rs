@@ -10,7 +10,8 @@ use super::{
 use crate::{
     database::{Kind, Position},
     model::{
-        Container, Healthcheck, Mount, Names, Observed, Restart, ServiceSpec, VolumeSpec, labels,
+        Container, Healthcheck, Mount, Names, Observed, Restart, ServiceSpec, VolumeSpec,
+        database_tls, labels,
     },
 };
 
@@ -120,10 +121,11 @@ fn scratch(
     for mount in &spec.mounts {
         match mount {
             Mount::Volume { source: Some(source), target, read_only, nocopy, subpath } => {
-                // Others' volumes stay theirs.
-                if source == volume {
+                // Others' volumes stay theirs; its own certificate is only read.
+                let certificate = target == database_tls::FOLDER;
+                if source == volume || certificate {
                     mounts.push(Mount::Volume {
-                        source: Some(copy.to_owned()),
+                        source: Some(if certificate { source } else { copy }.to_owned()),
                         target: target.clone(),
                         read_only: *read_only,
                         nocopy: empty || *nocopy,
@@ -189,14 +191,26 @@ pub fn remove_keyed(found: &Container) -> Plan {
 /// Plans the call of a function in a running database.
 pub fn call(container: &str, kind: Kind, function: &str, title: &str) -> Plan {
     let mut plan = Plan::default();
+    call_in(&mut plan, [], container, kind, function, title);
+    plan
+}
+
+/// Adds the call of a function in a running database.
+pub(super) fn call_in(
+    plan: &mut Plan,
+    after: impl IntoIterator<Item = Id>,
+    container: &str,
+    kind: Kind,
+    function: &str,
+    title: &str,
+) -> Id {
     let pipe = Pipe {
         container: container.to_owned(),
         command: kind.call(function, &[]),
         from: Source::Nothing,
         to: Sink::Heard,
     };
-    plan.push([], Action::Pipe(Box::new(pipe)), title, "");
-    plan
+    plan.push(after, Action::Pipe(Box::new(pipe)), title, "")
 }
 
 /// Makes the copy, stops the database, and has the two change places.
