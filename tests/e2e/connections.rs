@@ -107,7 +107,7 @@ fn mariadb_lets_the_application_in_by_tls_alone() {
     );
     assert_eq!(
         engine::labelled(engine::Kind::Container, &format!("{PROJECT}={}", sandbox.name)),
-        [container.clone()]
+        [container.as_str()]
     );
 
     // What works on the database goes on working.
