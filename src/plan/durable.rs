@@ -173,11 +173,9 @@ pub fn durable_up(
         }
     }
     // Before each start: the server reads it then.
-    let is_due = |one: &Certified| {
-        needs[one.service.as_str()].0 == Need::Nothing && signing.due.contains(&one.service)
-    };
     let starts =
         |one: &Certified| matches!(needs[one.service.as_str()].0, Need::Create | Need::Start);
+    let is_due = |one: &Certified| !starts(one) && signing.due.contains(&one.service);
     let wanted: Vec<_> =
         desired.certified.iter().filter(|one| starts(one) || is_due(one)).collect();
     before.certificates =

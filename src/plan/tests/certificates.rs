@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::{durable::DB, stage::Stage, world::World};
 use crate::{
-    model::{Mount, database_tls::FOLDER},
+    model::{Health, Mount, State, database_tls::FOLDER},
     plan::{Action, ImageJob},
 };
 
@@ -50,10 +50,15 @@ fn a_certificate_is_made_before_the_server_starts_and_renewed_while_it_runs() {
     assert!(stage.durable_up(&world, false).unwrap().0.is_empty());
 
     stage.signing.due.insert("db".to_owned());
+    // Also where the engine does not know yet that it is healthy.
+    let name = "shop-devlocal-durable-db";
+    let db = world.observed.containers.iter_mut().find(|found| found.name == name).unwrap();
+    db.state = State::Running { health: Some(Health::Starting) };
     let (renewal, _) = stage.durable_up(&world, false).unwrap();
     let titles: Vec<&str> = renewal.steps().iter().map(|step| step.title.as_str()).collect();
     let sign = "see to the certificate of db";
-    assert_eq!(titles, ["make image envctl-proxy:1", sign, "have db show its certificate"]);
+    assert!(titles.contains(&sign), "{titles:?}");
+    assert!(titles.contains(&"have db show its certificate"), "{titles:?}");
 
     // Whoever signs has the authority's key and no network; the database has its own certificate, to read.
     let sign = plan.steps().iter().find_map(|step| match &step.action {
