@@ -101,6 +101,11 @@ impl Names {
         format!("{}-exchange-{service}", self.prefix())
     }
 
+    /// The volume with the authority's certificate, for clients of databases.
+    pub fn authority(&self) -> String {
+        format!("{}-ca", self.prefix())
+    }
+
     /// What makes the certificate of a durable service.
     pub fn signing(&self, service: &str) -> String {
         format!("{}-sign-{service}", self.prefix())

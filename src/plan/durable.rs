@@ -162,7 +162,8 @@ pub fn durable_up(
         before.networks.insert(network.name.clone(), made);
     }
     for volume in &desired.volumes {
-        if conflict::own_volume(observed, names, "durable", &volume.name)?.is_none() {
+        let layer = volume.labels.get(labels::LAYER).map_or("durable", String::as_str);
+        if conflict::own_volume(observed, names, layer, &volume.name)?.is_none() {
             let made = plan.push(
                 [],
                 Action::CreateVolume(Box::new(volume.clone())),

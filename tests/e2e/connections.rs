@@ -28,7 +28,7 @@ fn beside(sandbox: &Sandbox, service: &str, password: &str, line: &str) -> Outco
     let mut docker = Command::new("docker");
     docker.args(["run", "--rm", "--label", &format!("{TEST}={}", sandbox.name)]);
     docker.args(["--network", &sandbox.thing("durable-network")]);
-    docker.args(["--volume", &format!("{}:/run/ca:ro", sandbox.thing("durable-ca"))]);
+    docker.args(["--volume", &format!("{}:/run/ca:ro", sandbox.thing("ca"))]);
     docker.args([
         "--env",
         &format!("MYSQL_PWD={password}"),

@@ -27,12 +27,14 @@ pub struct Certified {
 
 /// The volumes with a database's certificate, and with the authority's for its clients.
 pub(super) fn volumes(names: &Names, key: &str) -> [VolumeSpec; 2] {
-    let volume = |name: String| VolumeSpec {
+    let volume = |name: String, layer: &str| VolumeSpec {
         name,
-        labels: layer_labels(names, "durable"),
+        labels: layer_labels(names, layer),
         ..VolumeSpec::default()
     };
-    [volume(names.durable_volume(&format!("{key}-tls"))), volume(names.durable_volume("ca"))]
+    let own = volume(names.durable_volume(&format!("{key}-tls")), "durable");
+    // Both colors mount it, and it has nothing that is not public: it does not go with the data.
+    [own, volume(names.authority(), "ca")]
 }
 
 /// Gives the container of a service that the project file lists what it needs; nothing to others.

@@ -34,7 +34,7 @@ fn a_certificate_is_made_before_the_server_starts_and_renewed_while_it_runs() {
     [2]              pull image mercure:1                          hub needs it
     [3]              create network shop-devlocal-durable-network  not found
     [4]              create volume shop-devlocal-durable-data      not found
-    [5]              create volume shop-devlocal-durable-ca        not found
+    [5]              create volume shop-devlocal-ca                not found
     [6]              create volume shop-devlocal-durable-db-tls    not found
     [7]              make image envctl-proxy:1                     certificates are signed by it
     [8]              create volume envctl-ca                       for the local certificate authority
@@ -68,7 +68,7 @@ fn a_certificate_is_made_before_the_server_starts_and_renewed_while_it_runs() {
     let job = sign.unwrap();
     assert_eq!(job.spec.network_mode.as_deref(), Some("none"));
     let volumes: Vec<&str> = job.spec.volumes().collect();
-    assert_eq!(volumes, ["envctl-ca", "shop-devlocal-durable-db-tls", "shop-devlocal-durable-ca"]);
+    assert_eq!(volumes, ["envctl-ca", "shop-devlocal-durable-db-tls", "shop-devlocal-ca"]);
     let names = job.spec.command.clone().unwrap().join(" ");
     assert_eq!(names, "sign 127.0.0.1 ::1 db localhost shop-devlocal-durable-db");
     let db = &stage.durable().services[0].replicas[0];
