@@ -10,8 +10,12 @@ mod e2e {
     mod bench;
     mod broken;
     mod browser;
+    mod builds;
     mod canary;
+    mod checks;
     mod choosing;
+    mod cleanup;
+    mod color_clones;
     mod connections;
     mod copies;
     mod crashes;
@@ -23,11 +27,14 @@ mod e2e {
     mod engines;
     mod environments;
     mod flow;
+    mod hook_failures;
     mod hooks;
     mod interrupted;
     mod killed;
+    mod kills;
     mod outage;
     mod pipeline;
+    mod progress;
     mod proof;
     mod proxy;
     mod refused;

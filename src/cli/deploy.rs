@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{args::Waits, context::Context, error::CliError, exit::Exit, scale};
 use crate::{
     model::Color,
-    ops::{self, DeployOptions},
+    ops::{self, DeployOptions, Deployed},
     ui::Summary,
 };
 
@@ -23,11 +23,22 @@ pub struct Args {
     /// The number of replicas of a service, in place of the files'; may be given for several
     #[arg(long, value_parser = scale::replicas, value_name = "SERVICE=N")]
     replicas: Vec<(String, u32)>,
+    /// The database: the durable one, or a clone of the color's own, made now and gone with the color
+    #[arg(long, value_enum, default_value_t)]
+    database: Database,
     /// Remove what stands of the color again when it fails; without it, it stays for a look
     #[arg(long)]
     cleanup_on_failure: bool,
     #[command(flatten)]
     waits: Waits,
+}
+
+/// Which database a color gets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Database {
+    #[default]
+    Durable,
+    Clone,
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
@@ -43,6 +54,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
         force: args.force,
         replicas: args.replicas.iter().cloned().collect(),
         cleanup_on_failure: args.cleanup_on_failure,
+        clone: args.database == Database::Clone,
     };
     if args.dry_run {
         let session = context.session(&engine, &project, &context.ui, Some(args.waits));
@@ -58,6 +70,14 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     context
         .ui
         .summary(&summary.previews(deployed.previews.iter().map(|preview| preview.url.clone())));
-    context.ui.hint(&format!("`envctl test {0}`, then `envctl switch {0}`", deployed.color));
+    let Deployed { color, clones, .. } = &deployed;
+    context.ui.hint(&if clones.is_empty() {
+        format!("`envctl test {color}`, then `envctl switch {color}`")
+    } else {
+        let clones = clones.join(", ");
+        format!(
+            "{color} has a clone of {clones}: `envctl cleanup {color}` removes it with the color"
+        )
+    });
     Ok(Exit::Done)
 }

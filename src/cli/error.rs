@@ -129,8 +129,13 @@ impl CliError {
                         "no traffic was moved; {color} stands for a look: `{}`, `envctl status`",
                         logs(&failure.source, *color)
                     ));
-                } else if matches!(failure.source, RunError::NotHealthy(_)) {
-                    hints.push("`envctl durable logs` shows more; running the command again goes on from here".to_owned());
+                } else if let RunError::NotHealthy(evidence) = &failure.source {
+                    hints.push(match evidence.service.split_once('/') {
+                        Some((color, service)) => format!(
+                            "nothing was removed; `envctl logs {color} {service}` shows more, `envctl cleanup --force` goes without the hooks"
+                        ),
+                        None => "`envctl durable logs` shows more; running the command again goes on from here".to_owned(),
+                    });
                 }
                 hints
             }
@@ -155,11 +160,8 @@ impl CliError {
                 vec![format!("no traffic was moved; `envctl logs {color}` shows the new one")]
             }
             OpsError::NotOurs { kind, name } => vec![not_ours(kind, name)],
-            OpsError::Locked { holder } => {
-                let job = holder.job.as_ref().map(|job| format!(", job {job}")).unwrap_or_default();
-                vec![format!(
-                    "`--lock-wait 10m` waits longer; a holder that died is taken over by itself{job}"
-                )]
+            OpsError::Locked { .. } => {
+                one("`--lock-wait 10m` waits longer; a holder that died is taken over by itself")
             }
             OpsError::NothingToRollBack { .. } | OpsError::OtherColor { .. } => {
                 one("deploy the revision you want back: `git checkout …`, `envctl up`")
@@ -430,7 +432,9 @@ const fn cause_hint(cause: Cause) -> Option<&'static str> {
         Cause::NotListening => {
             "the service has to listen on the port of its route, on all addresses (0.0.0.0) and not on 127.0.0.1 alone"
         }
-        Cause::TookTooLong => "`--wait-timeout 10m` waits longer",
+        Cause::TookTooLong => {
+            "`--wait-timeout 10m` waits longer; a hook's or a test's own `timeout` is in envctl.yaml"
+        }
         Cause::Unhealthy => {
             "its health check's `start_period` and `retries` allow more time, up to `--wait-timeout`"
         }
@@ -474,11 +478,20 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         Conflict::TakesShare { color, .. } => vec![format!(
             "`envctl switch {color}` gives it all of the traffic, `envctl switch --weight 0` none"
         )],
-        Conflict::RunsOnce { .. } => vec![],
+        Conflict::RunsOnce { .. } | Conflict::SharesClone { .. } => vec![],
         Conflict::Changed { .. } => {
             vec![
                 "`envctl deploy --replicas SERVICE=N` starts a fresh stack with so many".to_owned(),
             ]
+        }
+        Conflict::NotCloned { .. } => {
+            vec!["nothing was touched; docs/durable.md tells who can have a clone".to_owned()]
+        }
+        Conflict::HasClone { color, .. } => vec![format!(
+            "`envctl deploy {color}` gives it the durable database; `envctl switch {color} --keep-clone` switches all the same, and the history keeps that"
+        )],
+        Conflict::LiveDatabase { color } => {
+            vec![format!("deploy to the idle one, {}, and switch to it", color.other())]
         }
         Conflict::NoRelease { color } => vec![format!("`envctl deploy {color}` brings one up")],
         Conflict::TestsFailed { color, .. } => vec![format!(

@@ -76,10 +76,11 @@ fn find<'a>(changes: &'a [Change], wanted: &str) -> Result<&'a Change, CliError>
 
 fn row(number: usize, change: &Change) -> [String; 8] {
     let forced = if change.forced { " (forced)" } else { "" };
+    let clone = if change.clone { " (clone)" } else { "" };
     [
         number.to_string(),
         change.time.clone(),
-        format!("{}{forced}", change.command),
+        format!("{}{forced}{clone}", change.command),
         change.color.map(|color| color.to_string()).unwrap_or_default(),
         change.release.clone().unwrap_or_default(),
         change.revision.as_deref().unwrap_or_default().chars().take(10).collect(),
@@ -115,6 +116,7 @@ fn page(change: &Change) -> String {
         ("revision", change.revision.as_deref()),
         ("replaced", change.replaced.as_deref()),
         ("forced", change.forced.then_some("yes")),
+        ("database", change.clone.then_some("a clone")),
     ] {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             text.push_str(&format!("{name:<10}{value}\n"));

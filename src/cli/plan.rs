@@ -1,6 +1,6 @@
 //! `envctl plan`.
 
-use super::{context::Context, error::CliError, exit::Exit};
+use super::{context::Context, deploy::Database, error::CliError, exit::Exit};
 use crate::{
     model::Color,
     ops::{self, DeployOptions},
@@ -17,6 +17,9 @@ pub struct Args {
     /// Of `durable`: as `durable up --apply` would do it
     #[arg(long)]
     apply: bool,
+    /// Of `deploy`: which database the color gets
+    #[arg(long, value_enum, default_value_t)]
+    database: Database,
     /// End with exit code 4 when something would be done
     #[arg(long)]
     exit_code: bool,
@@ -38,12 +41,16 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     if args.apply && args.of != Of::Durable {
         return Err(CliError::Usage("`--apply` goes with `plan durable`".to_owned()));
     }
+    if args.database == Database::Clone && args.of != Of::Deploy {
+        return Err(CliError::Usage("`--database` goes with `plan deploy`".to_owned()));
+    }
     let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &context.ui, None);
     let plan = match args.of {
         Of::Deploy => {
-            let options = DeployOptions { color: args.color, ..DeployOptions::default() };
+            let clone = args.database == Database::Clone;
+            let options = DeployOptions { color: args.color, clone, ..DeployOptions::default() };
             ops::plan_deploy(&session, options).await?
         }
         Of::Durable => {
@@ -52,7 +59,8 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             plan
         }
         Of::Switch => {
-            let options = ops::SwitchOptions { color: args.color, force: true, bake: None };
+            let color = args.color;
+            let options = ops::SwitchOptions { color, force: true, bake: None, keep_clone: true };
             ops::plan_switch(&session, options).await?
         }
         Of::Cleanup => ops::plan_cleanup(&session, args.color, false).await?.plan,

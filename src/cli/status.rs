@@ -99,6 +99,14 @@ fn text(status: &Status) -> String {
         for preview in &stack.previews {
             let _ = writeln!(text, "  {}", preview.url);
         }
+        for clone in &stack.clones {
+            let made = clone.made.as_ref().map(|at| format!(" of {at}")).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  database: a clone of {}{made}, which goes with {color}",
+                clone.service
+            );
+        }
         if let Some(left) = stack.draining.filter(|draining| !draining.is_empty()) {
             let _ = writeln!(text, "  draining: {}", draining(&left));
         }
@@ -107,14 +115,15 @@ fn text(status: &Status) -> String {
         let _ = writeln!(text, "\nlast: {}", last(change));
     }
     if let Some(holder) = &status.lock {
-        let Holder { what, who, since, .. } = holder;
+        let Holder { what, since, .. } = holder;
+        let by = holder.by();
         let _ = if status.lock_lapsed {
             writeln!(
                 text,
-                "\nbroken off: `{what}` of {who} (since {since}) died; the next command that changes something goes on from what it left"
+                "\nbroken off: `{what}` of {by} (since {since}) died; the next command that changes something goes on from what it left"
             )
         } else {
-            writeln!(text, "\nunder way: `{what}` of {who} since {since}")
+            writeln!(text, "\nunder way: `{what}` of {by} since {since}")
         };
     }
     text

@@ -37,6 +37,10 @@ pub struct Args {
     /// Switch whatever the checks said; the history keeps it
     #[arg(long)]
     force: bool,
+    /// Switch to a color that has a clone of the database: what was written since it was made is not in it, and what is
+    /// written to it goes with the color
+    #[arg(long, conflicts_with = "weight")]
+    keep_clone: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -52,7 +56,8 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let engine = context.engine().await?;
     let Args { max_errors, max_p99, .. } = *args;
     let bake = args.bake.map(|time| Bake { time, max_errors, max_p99 });
-    let options = SwitchOptions { color: args.color, force: args.force, bake };
+    let Args { color, force, keep_clone, .. } = *args;
+    let options = SwitchOptions { color, force, bake, keep_clone };
     if args.dry_run {
         let session = context.session(&engine, &project, &(), Some(args.waits));
         context.ui.plan(&match args.weight {

@@ -7,7 +7,7 @@ pub const LAYER: &str = "dev.envctl.layer";
 pub const COLOR: &str = "dev.envctl.color";
 pub const SERVICE: &str = "dev.envctl.service";
 pub const RELEASE: &str = "dev.envctl.release";
-/// What a container's service is for: absent for one that runs, `worker`, `job`, `hook` or `test`.
+/// What a container's service is for, or what a volume or network is: absent for one that runs, `worker`, `job`, `hook`, `test` or `clone`.
 pub const ROLE: &str = "dev.envctl.role";
 /// When a hook runs, and how long it may: JSON of [`super::Hook`].
 pub const HOOK: &str = "dev.envctl.hook";

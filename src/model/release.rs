@@ -25,6 +25,16 @@ pub struct Holder {
     pub process: String,
 }
 
+impl Holder {
+    /// `ann@ci (https://gitlab.example/shop/-/jobs/7)`.
+    pub fn by(&self) -> String {
+        match &self.job {
+            Some(job) => format!("{} ({job})", self.who),
+            None => self.who.clone(),
+        }
+    }
+}
+
 /// One change of an environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
@@ -55,6 +65,9 @@ pub struct Change {
     /// Whether `--force` was given.
     #[serde(default)]
     pub forced: bool,
+    /// Whether the color that was deployed or switched to has a clone of the database.
+    #[serde(default)]
+    pub clone: bool,
     /// The release that was live before a switch or rollback.
     #[serde(default)]
     pub replaced: Option<String>,
@@ -82,6 +95,7 @@ impl Change {
             outcome,
             milliseconds: 0,
             forced: false,
+            clone: false,
             replaced: None,
             operation: String::new(),
         }

@@ -4,7 +4,7 @@ use super::{
     OpsError, Session,
     history::{self, Recorded},
     state,
-    switch::{image_ids, planned},
+    switch::{SwitchOptions, image_ids, planned},
 };
 use crate::{
     model::{
@@ -75,8 +75,9 @@ async fn count(session: &Session<'_>) -> Option<Figures> {
 async fn back(session: &Session<'_>, to: Color) -> Result<(), OpsError> {
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
-    // It served before: that is its test.
-    let plan = planned(session, &observed, &routing, to, true, None).await?;
+    // It served before, with the database that it has: that is its test.
+    let options = SwitchOptions { force: true, keep_clone: true, ..SwitchOptions::default() };
+    let plan = planned(session, &observed, &routing, to, options).await?;
     let stack = &routing.stacks[&to];
     // What did not hold is no release to go back to: the history does not say that it was replaced.
     let recorded = Recorded::new("rollback")

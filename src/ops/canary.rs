@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{Color, Figures, Observed, Routing, control::Draining},
-    plan::{self, Plan, Switch},
+    plan::{self, Plan},
 };
 
 /// Which part of the traffic the idle color gets.
@@ -112,6 +112,6 @@ async fn planned(
     let live = routing.live.ok_or(OpsError::NothingLive)?;
     let to = options.color.unwrap_or_else(|| live.other());
     let started = started_hooks(session, observed, to).await?;
-    let input = input(session, observed, routing, &started, to, options.force);
-    Ok((live, to, plan::canary(&Switch { bake: options.bake, ..input }, weight)?))
+    let input = input(session, observed, routing, &started, to, options);
+    Ok((live, to, plan::canary(&input, weight)?))
 }

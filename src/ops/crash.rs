@@ -66,12 +66,10 @@ impl Crash {
 
 impl fmt::Display for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Holder { what, who, since, .. } = &self.held;
+        let Holder { what, since, .. } = &self.held;
+        let by = self.held.by();
         let at = self.at().map(|at| format!(", at {at}")).unwrap_or_default();
-        write!(
-            f,
-            "`{what}` of {who} (since {since}) died under way{at}; going on from what it left"
-        )
+        write!(f, "`{what}` of {by} (since {since}) died under way{at}; going on from what it left")
     }
 }
 

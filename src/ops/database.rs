@@ -4,7 +4,10 @@ use super::{OpsError, Session, durable::containers, sources};
 use crate::{
     database::{About, Kind},
     model::{Container, Mount, Observed, labels},
-    plan::{self, Action, Pipe, Plan, Sink, Source, desired::Service},
+    plan::{
+        self, Action, Pipe, Plan, Sink, Source,
+        desired::{Durable, Service},
+    },
 };
 
 /// A database that can be copied and put back.
@@ -18,6 +21,19 @@ pub(super) struct Database {
     pub volume: String,
 }
 
+/// The containers of databases that can be copied.
+fn known<'a>(session: &Session<'_>, observed: &'a Observed) -> Vec<(&'a Container, Kind)> {
+    containers(&session.project.names, observed)
+        .into_iter()
+        .filter_map(|found| Some((found, Kind::of_image(&found.image)?)))
+        .filter(|(_, kind)| kind.is_copied())
+        .collect()
+}
+
+fn key_of(found: &Container) -> &str {
+    found.label(labels::SERVICE).unwrap_or_default()
+}
+
 impl Database {
     /// The one of this name, else the only one of the durable layer.
     pub async fn find(
@@ -26,21 +42,27 @@ impl Database {
         service: Option<&str>,
     ) -> Result<Self, OpsError> {
         let desired = sources::durable(session).await?;
-        let all = containers(&session.project.names, observed);
-        let named = |found: &Container| found.label(labels::SERVICE).map(str::to_owned);
-        let mut known: Vec<(&Container, Kind)> = all
-            .into_iter()
-            .filter_map(|found| Some((found, Kind::of_image(&found.image)?)))
-            .filter(|(_, kind)| kind.is_copied())
-            .collect();
-        let names: Vec<String> = known.iter().filter_map(|(found, _)| named(found)).collect();
-        known.retain(|(found, _)| service.is_none_or(|name| named(found).as_deref() == Some(name)));
-        let [(found, kind)] = known.as_slice() else {
+        let all = known(session, observed);
+        let mut wanted = all.clone();
+        wanted.retain(|(found, _)| service.is_none_or(|name| key_of(found) == name));
+        let [(found, kind)] = wanted.as_slice() else {
             let place = "the durable layer's databases".to_owned();
             let name = service.unwrap_or("(one of them)").to_owned();
-            return Err(OpsError::NoService { name, place, known: names });
+            let known = all.iter().map(|(found, _)| key_of(found).to_owned()).collect();
+            return Err(OpsError::NoService { name, place, known });
         };
-        let key = named(found).unwrap_or_default();
+        Self::of(&desired, found, *kind)
+    }
+
+    /// All of the durable layer, sorted.
+    pub async fn all(session: &Session<'_>, observed: &Observed) -> Result<Vec<Self>, OpsError> {
+        let desired = sources::durable(session).await?;
+        let known = known(session, observed).into_iter();
+        known.map(|(found, kind)| Self::of(&desired, found, kind)).collect()
+    }
+
+    fn of(desired: &Durable, found: &Container, kind: Kind) -> Result<Self, OpsError> {
+        let key = key_of(found).to_owned();
         let not =
             |reason: &str| OpsError::NotCopied { service: key.clone(), reason: reason.to_owned() };
         let service = desired.services.iter().find(|service| service.key == key);
@@ -60,7 +82,7 @@ impl Database {
         let Some(volume) = volume else {
             return Err(not(&format!("its data in {} is on no volume with a name", kind.data())));
         };
-        Ok(Self { service: service.clone(), found: (*found).clone(), kind: *kind, volume })
+        Ok(Self { service: service.clone(), found: found.clone(), kind, volume })
     }
 
     /// What the running server tells of itself and its data.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::FutureExt as _;
 
 use super::{
-    OpsError, Session, aws,
+    OpsError, Session, aws, clone,
     history::{self, Recorded},
     lock::locked,
     ports,
@@ -33,6 +33,8 @@ pub struct DeployOptions {
     pub replicas: BTreeMap<String, u32>,
     /// Remove what stands of the color when it fails.
     pub cleanup_on_failure: bool,
+    /// Give the color a copy of the database.
+    pub clone: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub struct Deployed {
     /// How long each step took.
     pub took: BTreeMap<Id, Duration>,
     pub previews: Vec<Preview>,
+    /// The services that it has copies of.
+    pub clones: Vec<String>,
 }
 
 /// Plans a deployment without doing it.
@@ -78,7 +82,8 @@ pub(super) async fn deploy_locked(
         .release(ready.color, &ready.release)
         .made_of(ready.revision.as_deref(), ready.images.clone())
         .plan(&ready.plan)
-        .forced(options.force);
+        .forced(options.force)
+        .clone(!ready.app.clones.is_empty());
     let took = history::recorded(session, recorded, async || {
         // What is known can be switched to, and then be gone back to: it is kept first.
         let keep = || keep(session, &ready).boxed_local();
@@ -97,6 +102,7 @@ pub(super) async fn deploy_locked(
         plan: ready.plan,
         took,
         previews: ready.previews,
+        clones: ready.app.clones.into_iter().map(|clone| clone.key).collect(),
     })
 }
 
@@ -143,7 +149,10 @@ async fn prepare(
 ) -> Result<Ready, OpsError> {
     let color = options.color.unwrap_or_else(|| Session::idle(routing));
     let release = clock::id();
-    let (files, app) = sources::app(session, color, &release, &options.replicas).await?;
+    let (files, mut app) = sources::app(session, color, &release, &options.replicas).await?;
+    if options.clone {
+        clone::give_all(session, observed, &mut app).await?;
+    }
     let proxy = desired::proxy(session.project, &files);
     let previews = preview::of(session, &files, color);
     let ready = ready(session, app, &proxy, (observed, routing), revision, options.force).await?;

@@ -63,7 +63,7 @@ pub enum OpsError {
         /// Why it stays all the same.
         kept: Option<String>,
     },
-    #[error("`{}` of {} holds the lock since {}", holder.what, holder.who, holder.since)]
+    #[error("`{}` of {} holds the lock since {}", holder.what, holder.by(), holder.since)]
     Locked { holder: Box<Holder> },
     #[error("the {kind} `{name}` is not envctl's own")]
     NotOurs { kind: &'static str, name: String },

@@ -21,6 +21,7 @@ pub(super) struct Recorded {
     image_ids: BTreeMap<String, String>,
     plan: Vec<String>,
     forced: bool,
+    clone: bool,
     replaced: Option<String>,
 }
 
@@ -62,6 +63,12 @@ impl Recorded {
         self.forced = forced;
         self
     }
+
+    /// Whether the color has a copy of the database.
+    pub const fn clone(mut self, clone: bool) -> Self {
+        self.clone = clone;
+        self
+    }
 }
 
 /// Does `work` and keeps how it ended. A change that is done counts as done also when it could not be written down.
@@ -83,6 +90,7 @@ pub(super) async fn recorded<T>(
         image_ids: recorded.image_ids,
         plan: recorded.plan,
         forced: recorded.forced,
+        clone: recorded.clone,
         replaced: recorded.replaced,
         ..Change::new(clock::id(), Outcome::Done)
     });

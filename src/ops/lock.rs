@@ -98,7 +98,9 @@ async fn acquire(session: &Session<'_>, holder: &Holder) -> Result<Option<Crash>
             told = true;
             session.reporter.on(Event::Note(&format!(
                 "waiting for the lock: `{}` of {} holds it since {}",
-                held.what, held.who, held.since
+                held.what,
+                held.by(),
+                held.since
             )));
         }
         Ok(Poll::Pending(String::new()))

@@ -7,6 +7,7 @@ mod build;
 mod canary;
 mod ci;
 mod cleanup;
+mod clone;
 mod config;
 mod connections;
 mod crash;
@@ -83,8 +84,8 @@ pub use session::Session;
 pub use snapshot::{SnapshotOptions, Verified, snapshot, verify_snapshot};
 pub use snapshots::{Snapshot, Stored, remove_snapshot, snapshots};
 pub use status::{
-    ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status, Vitals,
-    status,
+    CloneStatus, ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status,
+    Vitals, status,
 };
 pub use switch::{SwitchOptions, Switched, plan_switch, switch};
 pub use test::{CheckResult, Only, Tested, test};

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     compose::Problems,
     config::Project,
-    model::{Color, Image, Mount, Names},
+    model::{Color, Hook, Image, Mount, Names, ServiceSpec, When, labels},
     plan::{
         ImageJob,
         desired::{self, App},
@@ -93,7 +93,9 @@ impl Release {
             stacks.insert(app.color.other(), other);
         }
         stacks.insert(app.color, own);
-        let images = app.services.iter().filter_map(|service| {
+        // A copy of a database goes with the color: another deployment of the release has the durable one.
+        let own = app.services.iter().filter(|service| service.role != desired::Role::Clone);
+        let images = own.filter_map(|service| {
             let image = present.get(&service.image.tag)?;
             let kept = KeptImage {
                 name: service.image.tag.clone(),
@@ -130,7 +132,8 @@ impl Release {
     }
 
     /// The stack for a color, with the credentials of today and the paths of this checkout. `images` says under which name
-    /// each service's image is found on the engine. Hooks ran when the release first went live; they are not in it.
+    /// each service's image is found on the engine. Hooks before the switch ran when the release first went live; they are
+    /// not in it.
     pub fn app(
         &self,
         project: &Project,
@@ -150,7 +153,7 @@ impl Release {
         fill(&mut value, project, &mut missing);
         let mut app: App =
             serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
-        app.services.retain(|service| service.role != desired::Role::Hook);
+        app.services.retain(|service| !runs_before_switch(service));
         for service in &mut app.services {
             let Some(image) = images.get(&service.key) else {
                 return Err(wrong(format!("service {} has no image", service.key)));
@@ -175,6 +178,11 @@ impl Release {
         }
         Ok(app)
     }
+}
+
+fn runs_before_switch(service: &desired::Service) -> bool {
+    let hook = |spec: &ServiceSpec| Hook::of_label(spec.labels.get(labels::HOOK)?);
+    service.replicas.iter().filter_map(hook).any(|hook| hook.when == When::BeforeSwitch)
 }
 
 /// A bind source of the old checkout is that of this one.

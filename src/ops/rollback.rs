@@ -18,6 +18,7 @@ use crate::{
         Plan,
         desired::{self, Proxy},
     },
+    run::Event,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -85,7 +86,7 @@ pub async fn rollback(
 }
 
 const fn back_to(color: Color) -> SwitchOptions {
-    SwitchOptions { color: Some(color), force: true, bake: None }
+    SwitchOptions { color: Some(color), force: true, bake: None, keep_clone: false }
 }
 
 async fn find(session: &Session<'_>, options: &RollbackOptions) -> Result<Way, OpsError> {
@@ -115,6 +116,11 @@ async fn find(session: &Session<'_>, options: &RollbackOptions) -> Result<Way, O
     let Some(kept) = kept.into_iter().find(|kept| kept.id == release) else {
         return Err(OpsError::NotKept { revision: revision(), release });
     };
+    if changes.iter().any(|change| change.clone && change.release.as_ref() == Some(&release)) {
+        let text =
+            format!("release {release} had a clone of the database: it gets the durable one");
+        session.reporter.on(Event::Warning(&text));
+    }
     let ready = Box::pin(again(session, &kept, color, &observed, &routing)).await?;
     Ok(Way { release, color, ready: Some(ready) })
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    OpsError, Session, aws,
+    OpsError, Session, aws, clone,
     history::{self, Recorded},
     lock::locked,
     ports, sources, state,
@@ -40,7 +40,8 @@ pub async fn scale(session: &Session<'_>, options: &ScaleOptions) -> Result<Scal
         let stack = routing.stacks.get(&color).ok_or(Conflict::NoRelease { color })?;
         let mut numbers = stack.replicas.clone();
         numbers.insert(service.clone(), *replicas);
-        let (_, app) = sources::app(session, color, &stack.release, &numbers).await?;
+        let (_, mut app) = sources::app(session, color, &stack.release, &numbers).await?;
+        clone::give_standing(session, &observed, &mut app).await?;
         let Some(scaled) = app.services.iter().find(|other| other.key == *service) else {
             return Err(OpsError::NoService {
                 name: service.clone(),

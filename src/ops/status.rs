@@ -19,7 +19,7 @@ use crate::{
         control::{self, Answer, Draining, Paused, Request},
         labels,
     },
-    run,
+    plan, run,
 };
 
 /// Containers that are looked at closely at one time.
@@ -81,6 +81,15 @@ pub struct ColorStatus {
     pub routes: Vec<Route>,
     pub previews: Vec<Preview>,
     pub draining: Option<Draining>,
+    /// The databases that it has a copy of, in the place of the durable ones.
+    pub clones: Vec<CloneStatus>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct CloneStatus {
+    pub service: String,
+    /// When the copy was made; none where its container is gone.
+    pub made: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -143,6 +152,7 @@ pub async fn status(session: &Session<'_>) -> Result<Status, OpsError> {
                 routes: stack.map(|stack| stack.routes.clone()).unwrap_or_default(),
                 previews: previews.unwrap_or_default(),
                 draining: answer.as_ref().and_then(|status| status.draining.get(&color).copied()),
+                clones: clones(names, &observed, color),
             },
         );
     }
@@ -266,6 +276,15 @@ fn services(
         .collect();
     services.sort_by(|a, b| a.container.cmp(&b.container));
     services
+}
+
+fn clones(names: &Names, observed: &Observed, color: Color) -> Vec<CloneStatus> {
+    let made = |service: &str| {
+        let found = observed.container(&names.container(color, service, 1))?;
+        Some(jiff::Timestamp::from_second(found.created).ok()?.to_string())
+    };
+    let all = plan::clones_of(observed, names, color).into_iter();
+    all.map(|service| CloneStatus { made: made(&service), service }).collect()
 }
 
 fn environments(names: &Names, observed: &Observed) -> Vec<EnvironmentStatus> {

@@ -27,6 +27,8 @@ pub struct SwitchOptions {
     pub force: bool,
     /// How it is watched afterwards, with the way back.
     pub bake: Option<Bake>,
+    /// Also to a color that has a clone of the database.
+    pub keep_clone: bool,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -64,7 +66,7 @@ pub(super) async fn switch_locked(
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let to = options.color.unwrap_or_else(|| Session::idle(&routing));
-    let plan = planned(session, &observed, &routing, to, options.force, options.bake).await?;
+    let plan = planned(session, &observed, &routing, to, options).await?;
     let stack = &routing.stacks[&to];
     let mut switched = Switched {
         from: routing.live,
@@ -81,9 +83,18 @@ pub(super) async fn switch_locked(
         return Ok(switched);
     }
     if command == "switch" {
-        let unforced = planned(session, &observed, &routing, to, false, None).await;
+        let without = SwitchOptions { force: false, bake: None, ..options };
+        let unforced = planned(session, &observed, &routing, to, without).await;
         warn_if_forced(session, options, unforced.err());
     }
+    if options.force && routing.live != Some(to) {
+        for ended in plan::ended(&observed, &session.project.names, to) {
+            let service = ended.label(labels::SERVICE).unwrap_or(&ended.name);
+            let text = format!("{to}/{service} does not run; {to} is switched to all the same");
+            session.reporter.on(Event::Warning(&text));
+        }
+    }
+    warn_of_clone_left(session, &observed, routing.live.filter(|live| *live != to));
     let recorded = Recorded::new(command)
         .release(to, &stack.release)
         .made_of(stack.revision.as_deref(), stack.images.clone())
@@ -91,7 +102,8 @@ pub(super) async fn switch_locked(
         .plan(&switched.plan)
         .replaces(releases::live(&routing).filter(|_| routing.live != Some(to)))
         // A rollback skips the tests by its nature.
-        .forced(options.force && command == "switch");
+        .forced(options.force && command == "switch")
+        .clone(!plan::clones_of(&observed, &session.project.names, to).is_empty());
     let done = history::recorded(session, recorded, async || {
         match session.execute(&switched.plan, Some(to)).await {
             Err(OpsError::Failed { failure, .. }) if is_live(session, to).await => {
@@ -119,6 +131,19 @@ pub(super) fn warn_if_forced(
 ) {
     if let Some(conflict) = conflict.filter(|_| options.force) {
         let text = format!("{conflict}: it is switched to all the same");
+        session.reporter.on(Event::Warning(&text));
+    }
+}
+
+/// Says what a color that had the traffic keeps to itself.
+fn warn_of_clone_left(session: &Session<'_>, observed: &Observed, from: Option<Color>) {
+    let Some(from) = from else { return };
+    let services = plan::clones_of(observed, &session.project.names, from);
+    if !services.is_empty() {
+        let text = format!(
+            "what was written to the clone of {} stays in {from}, and goes with it: `envctl switch {from} --keep-clone` goes back to it",
+            services.join(", ")
+        );
         session.reporter.on(Event::Warning(&text));
     }
 }
@@ -160,7 +185,7 @@ pub async fn plan_switch(session: &Session<'_>, options: SwitchOptions) -> Resul
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let to = options.color.unwrap_or_else(|| Session::idle(&routing));
-    planned(session, &observed, &routing, to, options.force, options.bake).await
+    planned(session, &observed, &routing, to, options).await
 }
 
 /// What a switch to the live color left undone. A share of another one is no part of that.
@@ -171,7 +196,8 @@ pub(super) async fn unfinished(
     live: Color,
 ) -> Result<Plan, OpsError> {
     let alone = Routing { canary: None, ..routing.clone() };
-    planned(session, observed, &alone, live, true, None).await
+    let options = SwitchOptions { force: true, ..SwitchOptions::default() };
+    planned(session, observed, &alone, live, options).await
 }
 
 pub(super) async fn planned(
@@ -179,12 +205,10 @@ pub(super) async fn planned(
     observed: &Observed,
     routing: &Routing,
     to: Color,
-    force: bool,
-    bake: Option<Bake>,
+    options: SwitchOptions,
 ) -> Result<Plan, OpsError> {
     let started = started_hooks(session, observed, to).await?;
-    let input = input(session, observed, routing, &started, to, force);
-    Ok(plan::switch(&Switch { bake, ..input })?)
+    Ok(plan::switch(&input(session, observed, routing, &started, to, options))?)
 }
 
 pub(super) fn input<'a>(
@@ -193,7 +217,7 @@ pub(super) fn input<'a>(
     routing: &'a Routing,
     started: &'a BTreeMap<String, i64>,
     to: Color,
-    force: bool,
+    options: SwitchOptions,
 ) -> Switch<'a> {
     Switch {
         names: &session.project.names,
@@ -202,9 +226,10 @@ pub(super) fn input<'a>(
         routing,
         started,
         tested: !session.project.file.checks.is_empty(),
-        force,
+        force: options.force,
+        keep_clone: options.keep_clone,
         wait: session.wait,
-        bake: None,
+        bake: options.bake,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `up`: the durable layer, a fresh stack on the idle color, its tests, the switch.
 
 use super::{
-    Deployed, OpsError, Session, Switched, Tested, aws,
+    Deployed, OpsError, Session, Switched, Tested, aws, clone,
     deploy::{DeployOptions, deploy_locked},
     durable::{Apply, DurableUp, Layer},
     lock::locked,
@@ -121,7 +121,8 @@ async fn up_to_date(session: &Session<'_>) -> Result<Option<Current>, OpsError> 
     else {
         return Ok(None);
     };
-    let (files, app) = sources::app(session, live, &stack.release, &stack.replicas).await?;
+    let (files, mut app) = sources::app(session, live, &stack.release, &stack.replicas).await?;
+    clone::give_standing(session, &observed, &mut app).await?;
     let images = sources::images(session, app.services.iter()).await?;
     let proxy = plan::desired::proxy(session.project, &files);
     let proxy_runs = plan::proxy_is_current(&proxy, &observed)
@@ -131,6 +132,10 @@ async fn up_to_date(session: &Session<'_>) -> Result<Option<Current>, OpsError> 
         && plan::is_up_to_date(&session.project.names, &app, &observed, &images);
     if !current || !aws::is_current(session, &observed, &app).await? {
         return Ok(None);
+    }
+    if !app.clones.is_empty() {
+        let text = format!("{live} is live with a clone of the database, as `status` tells");
+        session.reporter.on(Event::Note(&text));
     }
     let rest = unfinished(session, &observed, &routing, live).await?;
     let addresses = preview::live(session, &files);

@@ -1,15 +1,21 @@
 //! `switch --weight`: the idle color gets a share of the traffic.
 
-use super::{Action, Conflict, Plan, Switch, switch::ready};
-use crate::model::control::Request;
+use super::{Action, Conflict, Plan, Switch, clone::clones_of, switch::ready};
+use crate::model::{Color, control::Request};
 
 /// Plans a share of so many percent of new clients for the idle color, 0 to 99. What goes before a switch goes before it:
 /// tests that passed, the first hooks. The workers stay where they are.
 pub fn canary(input: &Switch<'_>, weight: u8) -> Result<Plan, Conflict> {
-    let Switch { to, routing, .. } = *input;
+    let Switch { names, to, observed, routing, .. } = *input;
     let stack = routing.stacks.get(&to).ok_or(Conflict::NoRelease { color: to })?;
     if routing.live == Some(to) {
         return Err(Conflict::Live { color: to });
+    }
+    for color in Color::ALL {
+        let services = clones_of(observed, names, color);
+        if weight > 0 && !services.is_empty() {
+            return Err(Conflict::SharesClone { color, services });
+        }
     }
     let mut plan = Plan::default();
     let now = routing.share(to).unwrap_or(0);

@@ -31,6 +31,14 @@ pub enum Conflict {
         "the files of {color}/{service} changed since its release: its replicas cannot be made anew"
     )]
     Changed { color: crate::model::Color, service: String },
+    #[error("{color} cannot have a clone of `{service}`: {reason}")]
+    NotCloned { color: crate::model::Color, service: String, reason: String },
+    #[error("{color} has a clone of {}: what was written since it was made is not in it, and what is written to it is in no other database", services.join(", "))]
+    HasClone { color: crate::model::Color, services: Vec<String> },
+    #[error("{color} is live, and what is live keeps its database")]
+    LiveDatabase { color: crate::model::Color },
+    #[error("{color} has a clone of {}: the clients would be on two databases", services.join(", "))]
+    SharesClone { color: crate::model::Color, services: Vec<String> },
     #[error("{color} has no release")]
     NoRelease { color: crate::model::Color },
     #[error("the tests of {color} failed ({release})")]

@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{
-    Action, Aws, Conflict, Id, ImageJob, Plan, Until, Wait, conflict,
+    Action, Aws, Conflict, Id, ImageJob, Plan, Until, Wait,
+    clone::{self, clones_of},
+    conflict,
     desired::{App, Proxy, Role, is_of},
     proxy,
     stack::{self, Before, Need},
@@ -44,6 +46,9 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
     let live = input.routing.live == Some(color);
     if live && !input.force {
         return Err(Conflict::Live { color });
+    }
+    if live && !(app.clones.is_empty() && clones_of(observed, names, color).is_empty()) {
+        return Err(Conflict::LiveDatabase { color });
     }
     if let Some(weight) = input.routing.share(color) {
         return Err(Conflict::TakesShare { color, weight });
@@ -117,11 +122,15 @@ pub fn deploy(input: &Deploy<'_>) -> Result<Plan, Conflict> {
         before.volumes.insert(volume.name.clone(), made);
     }
 
+    clone::remove_left(&mut plan, input, &cleared.containers);
+    clone::fill_all(&mut plan, app, &mut before);
+
     let ready =
         stack::services(&mut plan, &app.services, &format!("{color}/"), &before, &|service| {
             let reason = match service.role {
                 Role::Worker => format!("starts when {color} goes live"),
                 Role::Hook => format!("runs when {color} is switched to or goes"),
+                Role::Clone => format!("{color} has its own"),
                 _ => "a fresh stack".to_owned(),
             };
             (Need::Create, reason)
@@ -290,7 +299,7 @@ pub fn is_up_to_date(
                     && images.get(&spec.image).is_none_or(|image| image.id == container.image_id)
             };
             found.iter().find(same).is_some_and(|container| match service.role {
-                Role::Main => container.is_running(),
+                Role::Main | Role::Clone => container.is_running(),
                 _ => true,
             })
         })

@@ -6,6 +6,7 @@ mod build;
 mod canary;
 mod certificates;
 mod cleanup;
+mod clone;
 mod conflict;
 mod deploy;
 pub mod desired;
@@ -29,6 +30,7 @@ pub use build::build;
 pub use canary::canary;
 pub use certificates::{SIGNING, SignJob, Signing};
 pub use cleanup::{Cleanup, busy, cleanup};
+pub use clone::clones_of;
 pub use conflict::Conflict;
 pub use deploy::{Deploy, deploy, is_up_to_date, of_color};
 pub use durable::{Difference, FieldChange, durable_up, looks, with_snapshots};
@@ -42,5 +44,5 @@ pub use restore::{
     sweep, verify,
 };
 pub use scale::{Scale, scale};
-pub use switch::{Switch, switch};
+pub use switch::{Switch, ended, switch};
 pub use test::{Test, test};

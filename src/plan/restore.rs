@@ -5,13 +5,12 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     Action, Id, ImageJob, Pipe, Plan, Sink, Source, Until, Wait,
-    desired::{Service, layer_labels},
+    desired::{Service, layer_labels, mounts_on_copy},
 };
 use crate::{
     database::{Kind, Position},
     model::{
-        Container, Healthcheck, Mount, Names, Observed, Restart, ServiceSpec, VolumeSpec,
-        database_tls, labels,
+        Container, Healthcheck, Mount, Names, Observed, Restart, ServiceSpec, VolumeSpec, labels,
     },
 };
 
@@ -50,7 +49,7 @@ impl Copied {
     }
 
     /// What of it is read, and how that is told.
-    fn source(&self, kind: Kind) -> (Source, String) {
+    pub(super) fn source(&self, kind: Kind) -> (Source, String) {
         match self {
             Self::File { path, sha256, .. } => {
                 let from = Source::File { path: path.clone(), sha256: Some(sha256.clone()) };
@@ -117,27 +116,7 @@ fn scratch(
     empty: bool,
 ) -> ServiceSpec {
     let spec = &service.replicas[0];
-    let mut mounts = vec![];
-    for mount in &spec.mounts {
-        match mount {
-            Mount::Volume { source: Some(source), target, read_only, nocopy, subpath } => {
-                // Others' volumes stay theirs; its own certificate is only read.
-                let certificate = target == database_tls::FOLDER;
-                if source == volume || certificate {
-                    mounts.push(Mount::Volume {
-                        source: Some(if certificate { source } else { copy }.to_owned()),
-                        target: target.clone(),
-                        read_only: *read_only,
-                        nocopy: empty || *nocopy,
-                        subpath: subpath.clone(),
-                    });
-                }
-            }
-            // What a first start would do was done to the original.
-            Mount::Bind { target, .. } if target.starts_with("/docker-entrypoint-initdb.d") => {}
-            other => mounts.push(other.clone()),
-        }
-    }
+    let mounts = mounts_on_copy(spec, volume, copy, empty);
     let mut own = layer_labels(names, "scratch");
     own.insert(labels::SERVICE.to_owned(), service.key.clone());
     ServiceSpec {
@@ -361,39 +340,7 @@ fn serve(plan: &mut Plan, input: &Restore<'_>) -> Id {
     let (from, told) = input.copied.source(*kind);
     let mut before = made;
     if !logical {
-        let idle = ServiceSpec {
-            entrypoint: Some(vec!["sh".to_owned()]),
-            command: Some(idle()),
-            healthcheck: Some(Healthcheck::none()),
-            user: Some("0".to_owned()),
-            ..base.clone()
-        };
-        let run = |function: &str, from| Pipe {
-            container: name.clone(),
-            command: kind.call(function, &[]),
-            from,
-            to: Sink::Heard,
-        };
-        let created = plan.push(
-            [before],
-            Action::Create(Box::new(idle)),
-            format!("create {name}"),
-            "to fill the copy",
-        );
-        let started =
-            plan.push([created], Action::Start(name.clone()), format!("start {name}"), "");
-        let filled = plan.push(
-            [started],
-            Action::Pipe(Box::new(run("extract", from.clone()))),
-            format!("copy the data of {}", service.key),
-            told.clone(),
-        );
-        let mut ready = plan.push(
-            [filled],
-            Action::Pipe(Box::new(run("prepare", Source::Nothing))),
-            "make the copy consistent",
-            "changes that came while it was copied",
-        );
+        let mut ready = fill(plan, [before], &base, *kind, &service.key, (from.clone(), &told));
         if let Some(changes) = input.changes
             && kind.replays()
         {
@@ -449,6 +396,45 @@ fn serve(plan: &mut Plan, input: &Restore<'_>) -> Id {
     let pipe = Pipe { container: name, command, from, to: Sink::Heard };
     let title = format!("run the statements for {}", service.key);
     plan.push([serving], Action::Pipe(Box::new(pipe)), title, told)
+}
+
+/// Has a container that serves nobody fill its volume with a server's files; its removal is left to be done.
+pub(super) fn fill(
+    plan: &mut Plan,
+    after: impl IntoIterator<Item = Id>,
+    base: &ServiceSpec,
+    kind: Kind,
+    service: &str,
+    (from, told): (Source, &str),
+) -> Id {
+    let name = &base.name;
+    let idle = ServiceSpec {
+        entrypoint: Some(vec!["sh".to_owned()]),
+        command: Some(idle()),
+        healthcheck: Some(Healthcheck::none()),
+        user: Some("0".to_owned()),
+        networks: vec![],
+        network_mode: Some("none".to_owned()),
+        restart: Restart::No,
+        ..base.clone()
+    };
+    let run = |function: &str, from| Pipe {
+        container: name.clone(),
+        command: kind.call(function, &[]),
+        from,
+        to: Sink::Heard,
+    };
+    let create = Action::Create(Box::new(idle));
+    let created = plan.push(after, create, format!("create {name}"), "to fill the copy");
+    let started = plan.push([created], Action::Start(name.clone()), format!("start {name}"), "");
+    let extract = Action::Pipe(Box::new(run("extract", from)));
+    let filled = plan.push([started], extract, format!("copy the data of {service}"), told);
+    plan.push(
+        [filled],
+        Action::Pipe(Box::new(run("prepare", Source::Nothing))),
+        "make the copy consistent",
+        "changes that came while it was copied",
+    )
 }
 
 fn heard(

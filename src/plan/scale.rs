@@ -34,7 +34,7 @@ pub fn scale(input: &Scale<'_>) -> Result<Plan, Conflict> {
     let Scale { names, app, service, observed, .. } = *input;
     let (color, key) = (app.color, &service.key);
     let stack = input.routing.stacks.get(&color).ok_or(Conflict::NoRelease { color })?;
-    if matches!(service.role, Role::Job | Role::Hook) {
+    if matches!(service.role, Role::Job | Role::Hook | Role::Clone) {
         return Err(Conflict::RunsOnce { color, service: key.clone() });
     }
     let mut standing: Vec<&Container> = of_color(observed, names, color.as_str());

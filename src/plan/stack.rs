@@ -138,7 +138,7 @@ pub(super) fn services(
         let replicas = service.replicas.len();
         let times =
             |number: usize| if replicas > 1 { format!("{shown}-{number}") } else { shown.clone() };
-        let runs = matches!(service.role, Role::Main | Role::Job);
+        let runs = matches!(service.role, Role::Main | Role::Job | Role::Clone);
         for (index, spec) in service.replicas.iter().enumerate() {
             let mut last = None;
             if what == Need::Create {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{
     Action, Bake, Conflict, Id, Plan, Until, Wait,
+    clone::clones_of,
     deploy::of_color,
     hooks::{Moment, not_done},
 };
 use crate::model::{
-    Color, Container, Names, Observed, Routing, Stack, When, control::Request, labels,
+    Color, Container, Names, Observed, Routing, Stack, State, When, control::Request, labels,
 };
 
 /// What a switch is planned from: what the engine and the proxy show, no files.
@@ -24,6 +25,8 @@ pub struct Switch<'a> {
     pub tested: bool,
     /// Switch whatever the checks said.
     pub force: bool,
+    /// Switch to a color that has a clone of the database.
+    pub keep_clone: bool,
     /// The longest that a hook may take.
     pub wait: std::time::Duration,
     /// How the color is watched once it gets traffic.
@@ -38,6 +41,10 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     let stack = routing.stacks.get(&to).ok_or(Conflict::NoRelease { color: to })?;
     let mut plan = Plan::default();
     let already = routing.live == Some(to);
+    let clones = clones_of(observed, names, to);
+    if !already && !input.keep_clone && !clones.is_empty() {
+        return Err(Conflict::HasClone { color: to, services: clones });
+    }
     let mut after = ready(&mut plan, input, stack, !already)?;
     let bake = input.bake.filter(|_| !already);
     if let Some(bake) = bake {
@@ -47,9 +54,6 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
         let mut all = of_color(observed, names, color.as_str());
         all.retain(|container| container.label(labels::ROLE) == Some("worker"));
         all
-    };
-    let service = |container: &Container, color: Color| {
-        format!("{color}/{}", container.label(labels::SERVICE).unwrap_or(&container.name))
     };
     let from = routing.live.map_or_else(|| "nothing".to_owned(), |live| live.to_string());
     let title = match &routing.canary {
@@ -72,13 +76,13 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
         last.push(plan.push(
             switched,
             Action::Stop(worker.name.clone()),
-            format!("stop {}", service(worker, to.other())),
+            format!("stop {}", service_of(worker, to.other())),
             format!("{} is no longer live", to.other()),
         ));
     }
     let stopped = last.clone();
     for worker in workers(to).into_iter().filter(|worker| !worker.is_running()) {
-        let shown = service(worker, to);
+        let shown = service_of(worker, to);
         let start = plan.push(
             stopped.clone(),
             Action::Start(worker.name.clone()),
@@ -112,8 +116,8 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     Ok(plan)
 }
 
-/// Adds what goes before a color gets traffic that had none: the proxy runs, the first hooks ran. Refuses one whose tests
-/// did not pass.
+/// Adds what goes before a color gets traffic that had none: its services run, the proxy runs, the first hooks ran. Refuses
+/// one whose tests did not pass.
 pub(super) fn ready(
     plan: &mut Plan,
     input: &Switch<'_>,
@@ -125,6 +129,21 @@ pub(super) fn ready(
         was_tested(to, stack)?;
     }
     let mut after: Vec<Id> = vec![];
+    for container in ended(observed, names, to).into_iter().filter(|_| new && !input.force) {
+        let shown = service_of(container, to);
+        let wait = Wait {
+            container: container.name.clone(),
+            service: shown.clone(),
+            until: Until::Healthy,
+            limit: wait,
+        };
+        after.push(plan.push(
+            [],
+            Action::Await(Box::new(wait)),
+            format!("wait until {shown} is healthy"),
+            "it does not run",
+        ));
+    }
     if observed.container(&names.proxy()).is_some_and(|proxy| !proxy.is_running()) {
         let start = Action::Start(names.proxy());
         after.push(plan.push([], start, "start the proxy", "it is stopped"));
@@ -133,6 +152,24 @@ pub(super) fn ready(
     let (when, failure) = (When::BeforeSwitch, "its failure stops the switch");
     let moment = Moment { names, observed, color: to, when, wait, failure };
     Ok(moment.run(plan, after, |hook| new && not_done(hook)))
+}
+
+/// `green/api`.
+fn service_of(container: &Container, color: Color) -> String {
+    format!("{color}/{}", container.label(labels::SERVICE).unwrap_or(&container.name))
+}
+
+/// The containers of services of which none runs any more, though all of their color is to serve.
+pub fn ended<'a>(observed: &'a Observed, names: &Names, color: Color) -> Vec<&'a Container> {
+    let mut all = of_color(observed, names, color.as_str());
+    all.retain(|container| container.label(labels::ROLE).is_none());
+    let runs = |container: &Container| matches!(container.state, State::Running { .. });
+    let ended = |container: &&&Container| {
+        let same =
+            |other: &&&Container| other.label(labels::SERVICE) == container.label(labels::SERVICE);
+        container.state != State::Created && !all.iter().filter(same).any(|other| runs(other))
+    };
+    all.iter().filter(ended).copied().collect()
 }
 
 /// A result is kept with the release that it is of: a new one has none.

@@ -111,16 +111,7 @@ impl Executor<'_, '_> {
                     (id, started, done)
                 }));
             }
-            let tell = |id, step| {
-                let step = match step {
-                    engine::Step::Line(line) => engine::Step::Line(secrets.redact(&line)),
-                    engine::Step::Instruction { number, of, text } => {
-                        engine::Step::Instruction { number, of, text: secrets.redact(&text) }
-                    }
-                    bytes @ engine::Step::Bytes { .. } => bytes,
-                };
-                self.reporter.on(Event::Progress(plan, id, step));
-            };
+            let tell = |id, step| self.tell_progress(plan, id, step, &secrets);
             tokio::select! {
                 biased;
                 Some((id, step)) = progress.recv() => tell(id, step),
@@ -154,6 +145,18 @@ impl Executor<'_, '_> {
         let proxy = Action::Start(self.proxy.to_owned());
         let started = |step: &Step| took.contains_key(&step.id) && step.action != proxy;
         Err(Failure::new(plan, failed, source, observed.as_ref(), &started, &secrets))
+    }
+
+    /// Tells how a step moves on, without what must not be shown.
+    pub(super) fn tell_progress(&self, plan: &Plan, id: Id, step: engine::Step, secrets: &Secrets) {
+        let step = match step {
+            engine::Step::Line(line) => engine::Step::Line(secrets.redact(&line)),
+            engine::Step::Instruction { number, of, text } => {
+                engine::Step::Instruction { number, of, text: secrets.redact(&text) }
+            }
+            bytes @ engine::Step::Bytes { .. } => bytes,
+        };
+        self.reporter.on(Event::Progress(plan, id, step));
     }
 
     /// Whether everything that the stack is made of is there, and the proxy runs.

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeSet, time::Instant};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{Event, Executor, Failure};
 use crate::plan::{Id, Plan, Step};
@@ -17,19 +17,37 @@ impl Executor<'_, '_> {
         let mut done = BTreeSet::new();
         let mut failed = vec![];
         let mut running = FuturesUnordered::new();
+        let (tell_progress, mut progress) = mpsc::unbounded_channel();
         loop {
             let can_start = |id: &Id| plan.step(*id).after.iter().all(|id| done.contains(id));
             let (start, rest): (Vec<Id>, Vec<Id>) = waiting.into_iter().partition(can_start);
             waiting = rest;
             for id in start {
                 self.reporter.on(Event::Started(plan, id));
-                let (ready, images) = (&ready, &images);
+                let (ready, images, tell_progress) = (&ready, &images, tell_progress.clone());
                 running.push(async move {
                     let started = Instant::now();
-                    (id, started, self.act(plan, id, ready, images, &|_| ()).await)
+                    let report = move |step| {
+                        // The receiver lives as long as the loop.
+                        let _ = tell_progress.send((id, step));
+                    };
+                    (id, started, self.act(plan, id, ready, images, &report).await)
                 });
             }
-            match running.next().await {
+            let tell = |(id, step)| self.tell_progress(plan, id, step, &secrets);
+            let ended = tokio::select! {
+                biased;
+                Some(step) = progress.recv() => {
+                    tell(step);
+                    continue;
+                }
+                ended = running.next() => ended,
+            };
+            // What a step told at its very end comes before its end.
+            while let Ok(step) = progress.try_recv() {
+                tell(step);
+            }
+            match ended {
                 None => break,
                 Some((id, started, Ok(()))) => {
                     done.insert(id);

@@ -3,6 +3,7 @@
 
 mod causes;
 mod definitions;
+mod later;
 mod removed;
 
 use std::time::{Duration, Instant};
@@ -149,6 +150,10 @@ fn a_color_that_died_does_not_get_the_traffic() {
     sandbox.mark_web("second");
     let _ = sandbox.ok("deploy green");
     let _ = engine::docker(&format!("kill {}", sandbox.thing("green-web-1"))).ok();
-    let _ = sandbox.envctl("switch green").run().code(6).says("green-web:8080");
+    let refused = sandbox.envctl("switch green").run().code(6);
+    let _ = refused.says("green/web was killed (exit code 137)").says("serving as green");
+    assert_eq!(sandbox.color(), "blue");
+    // Nor by force: it could answer nothing.
+    let _ = sandbox.envctl("switch green --force").run().code(6).says("green-web:8080");
     assert_eq!(sandbox.color(), "blue");
 }

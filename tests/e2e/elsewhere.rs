@@ -112,3 +112,31 @@ fn of_two_pipelines_that_deploy_at_once_one_waits_and_both_end_well() {
     let outcomes = sandbox.ok("history --json").json();
     assert!(outcomes.as_array().unwrap().iter().all(|change| change["outcome"] == "done"));
 }
+
+#[test]
+fn the_ci_job_that_holds_the_lock_is_told_to_who_waits_is_refused_or_looks() {
+    const JOB: &str = "https://gitlab.example/shop/-/jobs/7";
+    let sandbox = Sandbox::waiting();
+    let job = sandbox.envctl("deploy green").env("CI_JOB_URL", JOB).start();
+    wait::until_true(SOON, "green's container runs", || runs(&sandbox.thing("green-web-1")));
+    let by = format!("({JOB}) ");
+
+    let refused = sandbox.envctl("switch --lock-wait 0s").run().code(7);
+    let _ = refused.says("`deploy green` of tester@").says(&format!("{by}holds the lock since"));
+    let _ = sandbox.ok("status").shows("under way: `deploy green` of tester@").shows(&by);
+    assert_eq!(sandbox.ok("status --json").json()["lock"]["job"], JOB);
+    let mut waits = sandbox.envctl("deploy green").start();
+    waits.wait_for(&format!("{by}holds it since"), SOON);
+    drop(waits);
+
+    let _ = job.kill();
+    let _ = sandbox.ok("status").shows("broken off: `deploy green` of tester@").shows(&by);
+    sandbox.edit("compose.yaml", "/ready", "/serve.pl");
+    let next = sandbox.ok("deploy green");
+    let _ = next.says(&format!("{by}(since ")).says("died under way");
+    let all = sandbox.ok("history --json").json();
+    let jobs: Vec<_> =
+        all.as_array().unwrap().iter().map(|change| change["job"].as_str()).collect();
+    assert_eq!(jobs, [None, None, Some(JOB), None]);
+    let _ = sandbox.ok("history show 3").shows(JOB).shows("crashed");
+}

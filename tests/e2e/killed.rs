@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 use crate::support::{
     Sandbox,
     engine::{self, Kind},
+    random::Random,
     sandbox::PROJECT,
     wait,
 };
 
 const KILLS: u64 = 30;
-/// Sets the seed, to see a failure again.
-const SEED: &str = "ENVCTL_TEST_SEED";
 
 /// What stands before the `up` that is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,35 +23,9 @@ enum Before {
     Nothing,
 }
 
-/// `SplitMix64`: what is drawn is told by the seed alone.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Some time below this.
-    fn below(&mut self, time: Duration) -> Duration {
-        Duration::from_micros(self.next() % u64::try_from(time.as_micros()).unwrap().max(1))
-    }
-}
-
 #[test]
 fn an_up_that_is_killed_at_any_moment_is_made_good_by_the_next() {
-    let seed = if let Some(text) = std::env::var_os(SEED) {
-        text.to_str().unwrap().parse().unwrap()
-    } else {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).unwrap();
-        u64::from_le_bytes(bytes)
-    };
-    println!("{SEED}={seed}");
-    let mut random = Random(seed);
+    let mut random = Random::seeded();
     let sandbox = Sandbox::small_with_database();
     // Images are not the matter here, and are there from now on.
     let _ = sandbox.ok("up");

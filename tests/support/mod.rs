@@ -10,6 +10,7 @@ pub mod hub;
 pub mod load;
 pub mod ports;
 pub mod program;
+pub mod random;
 pub mod sandbox;
 pub mod small;
 pub mod wait;

@@ -28,16 +28,29 @@ sub serve {
     while (defined(my $request = <$client>)) {
         my ($path) = $request =~ m{^\S+ (\S+)} or return;
         while (defined(my $header = <$client>)) { last if $header =~ /^\r?\n$/ }
+        return events($client) if $path eq '/events';
         my ($status, $body) = answer($path);
         printf $client "HTTP/1.1 %s\r\nX-Color: %s\r\nX-Release: %s\r\nContent-Length: %d\r\n\r\n%s",
             $status, $color, $release, length $body, $body;
     }
 }
 
+# An event stream without an end.
+sub events {
+    my $client = shift;
+    print $client "HTTP/1.1 200 OK\r\nX-Color: $color\r\nContent-Type: text/event-stream\r\n\r\n";
+    for (my $id = 1; print $client "id: $id\ndata: $color\n\n"; $id++) { select undef, undef, undef, 0.1 }
+}
+
 sub answer {
     my $path = shift;
     return ('200 OK', $mark) if $path eq '/mark';
     if ($path =~ m{^/slow\?ms=(\d+)$}) { select undef, undef, undef, $1 / 1000 }
+    # Answered once there is a file: /until/FILE.
+    if ($path =~ m{^/until/(\w+)$}) {
+        print "waiting until $1\n";
+        select undef, undef, undef, 0.05 until -e "/$1";
+    }
     return ('200 OK', $ENV{$1} // '') if $path =~ m{^/env/(\w+)$};
     # What only one color has: /only/COLOR/…
     return ($1 eq $color ? '200 OK' : '404 Not Found', "$1\n") if $path =~ m{^/only/(\w+)/};

@@ -24,7 +24,8 @@ use super::{
     OpsError, Session,
     history::{self, Recorded},
     lock::locked,
-    state, switch,
+    state,
+    switch::{self, SwitchOptions},
 };
 use crate::{
     base::words,
@@ -148,7 +149,7 @@ async fn takes_traffic(
     routing: &Routing,
     idle: Color,
 ) -> Result<(), OpsError> {
-    let plan = switch::planned(session, observed, routing, idle, false, None).await?;
+    let plan = switch::planned(session, observed, routing, idle, SwitchOptions::default()).await?;
     let is_switch = |action: &Action| matches!(action, Action::Tell(request) if matches!(**request, Request::Switch { .. }));
     match plan.steps().first() {
         Some(first) if !is_switch(&first.action) => {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{super::aws, Tester};
 use crate::{
-    ops::{OpsError, sources},
+    ops::{OpsError, clone, sources},
     plan::{self, Test},
     run::RunError,
 };
@@ -17,12 +17,14 @@ impl Tester<'_> {
         limit: Duration,
     ) -> Result<Vec<String>, OpsError> {
         let session = self.session;
-        let (_, app) = sources::app(session, self.color, self.release, &BTreeMap::new()).await?;
+        let (_, mut app) =
+            sources::app(session, self.color, self.release, &BTreeMap::new()).await?;
+        let observed = session.observe().await?;
+        clone::give_standing(session, &observed, &mut app).await?;
         let Some(service) = app.tests.iter().find(|test| test.key == service) else {
             return Ok(vec![format!("`{service}` is a service of the durable layer")]);
         };
-        let (observed, images) =
-            tokio::try_join!(session.observe(), sources::images(session, [service].into_iter()))?;
+        let images = sources::images(session, [service].into_iter()).await?;
         let plan = plan::test(&Test {
             names: &session.project.names,
             color: self.color,

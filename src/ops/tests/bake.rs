@@ -15,7 +15,8 @@ use crate::{
 const BAKE: Bake =
     Bake { time: Duration::from_secs(60), max_errors: 1.0, max_p99: Some(Duration::from_secs(1)) };
 
-const OPTIONS: SwitchOptions = SwitchOptions { color: Some(Green), force: false, bake: Some(BAKE) };
+const OPTIONS: SwitchOptions =
+    SwitchOptions { color: Some(Green), force: false, bake: Some(BAKE), keep_clone: false };
 
 /// Blue live, green deployed; this is what comes of its requests.
 async fn both(requests: u64, failed: u64) -> Stage {

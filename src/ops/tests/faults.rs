@@ -1,7 +1,10 @@
 //! Each use case goes wrong or dies at each of its calls of the engine: what serves goes on, nothing durable is lost, and the
 //! next run ends well with nothing left over.
 
-use super::stage::{APP, DB, Stage};
+use super::{
+    clone,
+    stage::{APP, DB, Stage},
+};
 use crate::{
     engine::memory::Fault,
     model::{Color, Container},
@@ -26,9 +29,23 @@ enum Case {
     DurableDown,
     ScaleUp,
     ScaleDown,
+    DeployWithClone,
+    DeployOverAClone,
+    SwitchToAClone,
+    CleanupOfAClone,
 }
 
 impl Case {
+    fn stage(self) -> Stage {
+        match self {
+            Self::DeployWithClone
+            | Self::DeployOverAClone
+            | Self::SwitchToAClone
+            | Self::CleanupOfAClone => clone::stage(),
+            _ => Stage::new(),
+        }
+    }
+
     async fn prepare(self, stage: &mut Stage) {
         if matches!(self, Self::FirstUp | Self::FirstDeploy | Self::DurableUp) {
             return;
@@ -55,6 +72,12 @@ impl Case {
             Self::ScaleDown => {
                 stage.scale("web", 3).await.unwrap();
             }
+            Self::DeployWithClone => {
+                stage.deploy().await.unwrap();
+            }
+            Self::DeployOverAClone | Self::SwitchToAClone | Self::CleanupOfAClone => {
+                clone::deploy(stage).await.unwrap();
+            }
             _ => {}
         }
     }
@@ -76,6 +99,10 @@ impl Case {
             Self::DurableDown => ops::durable_down(&session, ops::Data::Stays).await.map(|_| ()),
             Self::ScaleUp => stage.scale("web", 3).await.map(|_| ()),
             Self::ScaleDown => stage.scale("web", 1).await.map(|_| ()),
+            Self::DeployWithClone => clone::deploy(stage).await.map(|_| ()),
+            Self::DeployOverAClone => stage.deploy().await.map(|_| ()),
+            Self::SwitchToAClone => clone::switch(stage, Color::Green).await.map(|_| ()),
+            Self::CleanupOfAClone => ops::cleanup(&session, None, false).await.map(|_| ()),
         }
     }
 
@@ -89,14 +116,20 @@ impl Case {
         self.run(stage).await
     }
 
-    /// What serves and has to go on, whatever happens: names and ids of the live color's running containers.
+    /// What serves and has to go on, whatever happens: names and ids of the running containers of the live color, and
+    /// of the durable layer.
     fn serving(self, stage: &Stage) -> Vec<(String, String)> {
         let Some(live) = stage.routing().live else { return vec![] };
         let prefix = format!("shop-devlocal-{live}-");
         let moves = matches!(
             self,
-            Self::Switch | Self::Rollback | Self::RollbackToWhatIsGone | Self::UpOverALiveRelease
+            Self::Switch
+                | Self::SwitchToAClone
+                | Self::Rollback
+                | Self::RollbackToWhatIsGone
+                | Self::UpOverALiveRelease
         );
+        let changes_durable = matches!(self, Self::DurableApply | Self::DurableDown);
         let goes_on = |name: &str| match self {
             // Workers move with the traffic.
             _ if moves && name.contains("-worker-") => false,
@@ -104,14 +137,16 @@ impl Case {
             _ => true,
         };
         let seen = stage.engine.seen().containers.into_iter();
-        seen.filter(|it| it.is_running() && it.name.starts_with(&prefix) && goes_on(&it.name))
+        let durable = |name: &str| !changes_durable && name == "shop-devlocal-durable-db";
+        seen.filter(|it| it.is_running() && (it.name.starts_with(&prefix) || durable(&it.name)))
+            .filter(|it| goes_on(&it.name))
             .map(|it| (it.name, it.id))
             .collect()
     }
 }
 
 async fn survives(case: Case) {
-    let mut stage = Stage::new();
+    let mut stage = case.stage();
     case.prepare(&mut stage).await;
     stage.engine.forget_calls();
     case.run(&stage).await.unwrap();
@@ -131,7 +166,7 @@ async fn struck(
     expected: &[String],
     live: Option<Color>,
 ) {
-    let mut stage = Stage::new();
+    let mut stage = case.stage();
     case.prepare(&mut stage).await;
     let (serving, was_live) = (case.serving(&stage), stage.routing().live);
     let data = stage.engine.volume_file(VOLUME, "ibdata1");
@@ -215,4 +250,8 @@ survives! {
     durable_down_survives_a_fault_or_a_kill_at_any_call: DurableDown,
     scaling_up_survives_a_fault_or_a_kill_at_any_call: ScaleUp,
     scaling_down_survives_a_fault_or_a_kill_at_any_call: ScaleDown,
+    a_deploy_with_a_clone_survives_a_fault_or_a_kill_at_any_call: DeployWithClone,
+    a_deploy_over_a_clone_survives_a_fault_or_a_kill_at_any_call: DeployOverAClone,
+    a_switch_to_a_clone_survives_a_fault_or_a_kill_at_any_call: SwitchToAClone,
+    a_cleanup_of_a_clone_survives_a_fault_or_a_kill_at_any_call: CleanupOfAClone,
 }

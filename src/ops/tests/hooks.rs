@@ -66,6 +66,18 @@ async fn the_first_hooks_run_once_for_a_release_and_the_last_ones_at_each_switch
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_that_is_deployed_again_has_its_hooks_but_those_before_its_first_switch() {
+    let stage = both().await;
+    stage.switch(None).await.unwrap();
+    ops::cleanup(&stage.session(), None, false).await.unwrap();
+    stage.engine.forget_calls();
+    ops::rollback(&stage.session(), &ops::RollbackOptions::default()).await.unwrap();
+    assert_eq!(stage.routing().live, Some(Color::Blue));
+    assert_eq!(starts(&stage, "shop-devlocal-blue-migrate-1"), 0);
+    assert_eq!(starts(&stage, "shop-devlocal-blue-notify-1"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_log_of_a_hook_is_told_as_it_comes() {
     let stage = both().await;
     let says = "one\ntwo\n";

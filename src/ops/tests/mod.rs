@@ -5,6 +5,7 @@ mod builds;
 mod by_id;
 mod canary;
 mod cancel;
+mod clone;
 mod crash;
 mod durable;
 mod durable_data;

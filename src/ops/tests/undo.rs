@@ -12,6 +12,7 @@ const UNDO: DeployOptions = DeployOptions {
     force: false,
     replicas: std::collections::BTreeMap::new(),
     cleanup_on_failure: true,
+    clone: false,
 };
 
 /// A stage whose blue is live, and where green's cache never gets healthy.

@@ -9,7 +9,9 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    aws, image,
+    aws,
+    clone::CloneOf,
+    image,
     proxy::listeners,
     routes::routes,
     service::{self, Place, Role, Service},
@@ -45,6 +47,9 @@ pub struct App {
     /// Numbers of replicas in place of the files'.
     #[serde(default)]
     pub replicas: BTreeMap<String, u32>,
+    /// The copies of durable databases that it has in their place.
+    #[serde(skip)]
+    pub clones: Vec<CloneOf>,
     #[serde(skip)]
     pub warnings: Vec<String>,
 }
@@ -174,6 +179,7 @@ pub fn app(source: &Source<'_>) -> Result<App, Vec<Problem>> {
         routes,
         durable: source.durable.clone(),
         replicas: source.replicas.clone(),
+        clones: vec![],
         warnings,
     })
 }

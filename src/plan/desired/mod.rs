@@ -2,6 +2,7 @@
 
 mod app;
 mod aws;
+mod clone;
 mod colors;
 mod durable;
 mod image;
@@ -14,6 +15,7 @@ mod support;
 mod tls;
 
 pub use app::{App, Source, app, layer_labels};
+pub use clone::{CloneOf, Original, give_clone, mounts_on_copy};
 pub use colors::{fixed_addresses, shared_addresses};
 pub use durable::{Durable, durable};
 pub use image::builds;

@@ -36,6 +36,8 @@ pub enum Role {
     Hook,
     /// Runs to its end when its color is tested.
     Test,
+    /// The color's own copy of a durable database, which runs as long as its stack stands.
+    Clone,
 }
 
 impl Role {
@@ -47,6 +49,7 @@ impl Role {
             Self::Job => Some("job"),
             Self::Hook => Some("hook"),
             Self::Test => Some("test"),
+            Self::Clone => Some("clone"),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod aws;
 mod certificates;
 mod cleanup;
+mod clone;
 mod deploy;
 mod durable;
 mod durable_apply;

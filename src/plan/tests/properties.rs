@@ -10,7 +10,7 @@ use crate::{
         Color, Container, Health, Network, Observed, Publish, Route, Routing, Stack, State, Volume,
         labels,
     },
-    plan::{self, Action, Conflict, Plan, desired::App},
+    plan::{self, Action, Conflict, Plan, Source, desired::App},
 };
 
 const PROJECT: &str = "name: shop\ndurable: { services: [db, hub] }\napp: { workers: [worker] }\nhooks: { before_switch: [migrate] }\n";
@@ -26,7 +26,7 @@ volumes: { data: , uploads: }
 "#;
 
 /// Names that plans are about, and one that is nobody's.
-const CONTAINERS: [&str; 12] = [
+const CONTAINERS: [&str; 13] = [
     "shop-devlocal-durable-db",
     "shop-devlocal-durable-hub",
     "shop-devlocal-proxy",
@@ -37,21 +37,24 @@ const CONTAINERS: [&str; 12] = [
     "shop-devlocal-green-web-1",
     "shop-devlocal-green-cache-2",
     "shop-devlocal-green-worker-1",
+    "shop-devlocal-green-db-1",
     "shop-devlocal-lock",
     "stranger",
 ];
-const NETWORKS: [&str; 5] = [
+const NETWORKS: [&str; 6] = [
     "shop-devlocal-durable-network",
     "shop-devlocal-proxy-network",
     "shop-devlocal-blue-network",
     "shop-devlocal-green-network",
+    "shop-devlocal-green-network-db-clone",
     "strange",
 ];
-const VOLUMES: [&str; 6] = [
+const VOLUMES: [&str; 7] = [
     "shop-devlocal-durable-data",
     "shop-devlocal-proxy-state",
     "shop-devlocal-blue-uploads",
     "shop-devlocal-green-uploads",
+    "shop-devlocal-green-db-clone",
     "envctl-ca",
     "odd",
 ];
@@ -84,7 +87,7 @@ fn labels() -> BoxedStrategy<BTreeMap<String, String>> {
         one(labels::ENVIRONMENT, &["devlocal", "devlocal", "devlocal", "ci"]),
         one(labels::LAYER, &["app", "durable", "proxy", "lock"]),
         one(labels::COLOR, &["blue", "green"]),
-        one(labels::ROLE, &["worker", "job", "hook"]),
+        one(labels::ROLE, &["worker", "job", "hook", "clone"]),
         one(labels::SPEC_HASH, &["0123456789abcdef"]),
     )
         .prop_map(|(a, b, c, d, e, f)| {
@@ -176,7 +179,12 @@ fn worlds() -> BoxedStrategy<World> {
 
 thread_local! {
     static STAGE: Stage = Stage::new(PROJECT, COMPOSE);
-    static APPS: [App; 2] = STAGE.with(|stage| Color::ALL.map(|color| stage.app(color, "r1")));
+    /// As they are, and with a copy of the database.
+    static APPS: [App; 4] = STAGE.with(|stage| {
+        let [blue, green] = Color::ALL.map(|color| stage.app(color, "r1"));
+        let [own_blue, own_green] = Color::ALL.map(|color| stage.cloned(color, "r1").unwrap());
+        [blue, green, own_blue, own_green]
+    });
 }
 
 /// Every plan that a command other than `durable` may come to.
@@ -187,6 +195,7 @@ fn plans(stage: &Stage, world: &World) -> Vec<Result<Plan, Conflict>> {
             for force in [false, true] {
                 all.push(stage.deploy_app(world, app, force));
                 all.push(stage.switch_as(world, app.color, true, force));
+                all.push(stage.switch_keeping(world, app.color));
             }
             all.push(stage.cleanup(world, app.color));
             for service in &app.services {
@@ -224,6 +233,33 @@ fn touched(plan: &Plan) -> (Vec<&str>, Vec<&str>) {
     (containers, volumes)
 }
 
+fn makes(plan: &Plan, name: &str) -> bool {
+    let made = |action: &Action| matches!(action, Action::Create(spec) if spec.name == name);
+    plan.steps().iter().any(|step| made(&step.action))
+}
+
+/// Whether a step does no more to the database than to read it, and no copy of it is on its volume or networks.
+fn leaves_durable_alone(action: &Action) -> bool {
+    const DB: &str = "shop-devlocal-durable-db";
+    match action {
+        Action::Start(name) | Action::Connect(name, _) => !name.starts_with(DB),
+        Action::Pipe(pipe) => {
+            let reads = match &pipe.from {
+                Source::Command { container, command } => {
+                    container == DB && command[4..] == ["backup"]
+                }
+                from => *from == Source::Nothing,
+            };
+            reads && pipe.container != DB
+        }
+        Action::Create(spec) if spec.labels.get(labels::ROLE).is_some_and(|it| it == "clone") => {
+            spec.volumes().all(|name| name.ends_with("-db-clone"))
+                && spec.networks.iter().all(|at| at.network.ends_with("-network-db-clone"))
+        }
+        _ => true,
+    }
+}
+
 fn is_durable(labels: &BTreeMap<String, String>) -> bool {
     labels.get(labels::LAYER).map(String::as_str) == Some("durable")
 }
@@ -237,13 +273,23 @@ proptest! {
             for plan in plans(stage, &world).into_iter().flatten() {
                 let (containers, volumes) = touched(&plan);
                 for name in containers {
-                    let found = world.observed.container(name).unwrap();
+                    // What fills a copy is made and removed by one plan.
+                    let Some(found) = world.observed.container(name) else {
+                        prop_assert!(makes(&plan, name), "{name}\n{plan}");
+                        continue;
+                    };
                     prop_assert!(!is_durable(&found.labels), "{name}\n{plan}");
                     prop_assert!(found.belongs_to(stage.names()), "{name}\n{plan}");
                 }
                 for name in volumes {
-                    let found = world.observed.volume(name).unwrap();
-                    prop_assert!(!is_durable(&found.labels), "{name}\n{plan}");
+                    let found = &world.observed.volume(name).unwrap().labels;
+                    let label = |key: &str| found.get(key).map(String::as_str);
+                    prop_assert_eq!(label(labels::LAYER), Some("app"), "{}\n{}", name, plan);
+                    prop_assert_eq!(label(labels::PROJECT), Some("shop"), "{}\n{}", name, plan);
+                    prop_assert_eq!(label(labels::ENVIRONMENT), Some("devlocal"), "{}\n{}", name, plan);
+                }
+                for step in plan.steps() {
+                    prop_assert!(leaves_durable_alone(&step.action), "{}\n{plan}", step.title);
                 }
                 for step in plan.steps() {
                     let makes_durable = match &step.action {

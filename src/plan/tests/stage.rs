@@ -12,6 +12,7 @@ use super::world::World;
 use crate::{
     compose,
     config::{ConfigError, Project, Shell},
+    database::Kind,
     model::{Color, Names, labels},
     plan::{
         self, Conflict, Deploy, Difference, ImageJob, Plan, Switch,
@@ -91,6 +92,20 @@ impl Stage {
             builds: &builds,
             wait: WAIT,
         })
+    }
+
+    /// A color's stack with a copy of the durable service `db`, whose data is on the volume `data`.
+    pub fn cloned(&self, color: Color, release: &str) -> Result<App, Conflict> {
+        let mut app = self.app(color, release);
+        let service = self.durable().services.iter().find(|service| service.key == "db").unwrap();
+        let original = desired::Original {
+            service,
+            image: &service.replicas[0].image,
+            kind: Kind::MariaDb,
+            volume: &self.names().durable_volume("data"),
+        };
+        desired::give_clone(&mut app, self.names(), &original)?;
+        Ok(app)
     }
 
     pub fn app(&self, color: Color, release: &str) -> App {
@@ -173,17 +188,27 @@ impl Stage {
         tested: bool,
         force: bool,
     ) -> Result<Plan, Conflict> {
-        plan::switch(&Switch {
+        plan::switch(&Switch { tested, force, ..self.switch_input(world, to) })
+    }
+
+    /// To a color whatever database it has.
+    pub fn switch_keeping(&self, world: &World, to: Color) -> Result<Plan, Conflict> {
+        plan::switch(&Switch { keep_clone: true, ..self.switch_input(world, to) })
+    }
+
+    pub fn switch_input<'a>(&'a self, world: &'a World, to: Color) -> Switch<'a> {
+        Switch {
             names: self.names(),
             to,
             observed: &world.observed,
             routing: &world.routing,
             started: &world.started,
-            tested,
-            force,
+            tested: false,
+            force: false,
+            keep_clone: false,
             wait: WAIT,
             bake: None,
-        })
+        }
     }
 
     /// Plans with all images that carry the project's label or are a proxy's, as the use case does.

@@ -122,6 +122,30 @@ fn only_a_release_whose_tests_passed_is_switched_to_where_the_project_has_checks
 }
 
 #[test]
+fn a_service_that_ended_is_looked_at_first_unless_another_replica_of_it_runs() {
+    let stage = Stage::new(
+        "name: shop\napp: { workers: [worker] }\nhooks: { before_switch: [migrate] }\n",
+        "services: { web: { image: a, scale: 2 }, worker: { image: a }, migrate: { image: a } }",
+    );
+    let mut world = both(&stage);
+    let usual = stage.switch(&world, Color::Green).unwrap();
+    world.container("shop-devlocal-green-web-1").state = State::Exited { code: 3 };
+    assert_eq!(stage.switch(&world, Color::Green).unwrap(), usual);
+    world.container("shop-devlocal-green-web-2").state = State::Restarting;
+    assert_snapshot!(stage.switch(&world, Color::Green).unwrap(), @"
+    [1]       wait until green/web is healthy          it does not run
+    [2]       wait until green/web is healthy          it does not run
+    [3] ←1,2  run green/migrate                        hooks.before_switch
+    [4] ←3    wait until green/migrate has ended well  its failure stops the switch
+    [5] ←4    switch all routes from blue to green     release r2
+    [6] ←5    stop blue/worker                         blue is no longer live
+    [7] ←5,6  start green/worker                       green is live
+    [8] ←7    wait until green/worker is healthy       it works from here on
+    ");
+    assert_eq!(stage.switch_as(&world, Color::Green, false, true).unwrap(), usual);
+}
+
+#[test]
 fn a_color_without_a_release_is_refused_also_by_force() {
     let stage = stage();
     let refused = stage.switch_as(&World::default(), Color::Green, false, true).unwrap_err();

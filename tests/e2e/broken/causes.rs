@@ -181,7 +181,7 @@ fn a_job_does_not_end() {
         seeding
       not started: blue/web
       still running: blue/seed
-    hint: `--wait-timeout 10m` waits longer
+    hint: `--wait-timeout 10m` waits longer; a hook's or a test's own `timeout` is in envctl.yaml
     hint: no traffic was moved; blue stands for a look: `envctl logs blue seed`, `envctl status`
     ");
 }
