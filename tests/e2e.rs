@@ -16,6 +16,7 @@ mod e2e {
     mod choosing;
     mod cleanup;
     mod color_clones;
+    mod connections;
     mod copies;
     mod crashes;
     mod docs;

@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     aws, bench, build, ci, cleanup, completions, config, credentials, deploy, doctor, durable,
-    exchange, graph, history, init, logs, maintenance, pause, plan, proxy, rollback, scale, status,
-    switch, test, tls, up,
+    exchange, graph, history, init, logs, maintenance, pause, plan, proxy, rollback, scale, sign,
+    status, switch, test, tls, up,
 };
 use crate::ui::Progress;
 
@@ -70,6 +70,8 @@ pub enum Command {
     Proxy(proxy::Args),
     #[command(hide = true)]
     Exchange(exchange::Args),
+    #[command(hide = true)]
+    Sign(sign::Args),
 }
 
 impl Command {

@@ -6,7 +6,7 @@ use super::{args::Waits, context::Context, error::CliError, exit::Exit, logs, sn
 use crate::{
     base::words,
     database::{Encrypted, Encryption},
-    ops::{self, Apply, Data, DurableUp, Rotated, Snapshot, Stored},
+    ops::{self, Apply, Data, DurableUp, Rotated, Session, Snapshot, Stored},
     plan::Difference,
 };
 
@@ -188,6 +188,7 @@ async fn reset(
     let environment = &project.names.environment;
     let question =
         format!("all data of `{environment}` of `{}` will be deleted.", project.names.project);
+    say_lost(context, &context.session(&engine, &project, &(), None), data).await?;
     sure(context, environment, &question, confirm).await?;
     let reporter = context.ui.reporter("durable up --reset");
     let session = context.session(&engine, &project, &*reporter, Some(waits));
@@ -218,6 +219,9 @@ async fn down(
     let project = context.project()?;
     let environment = &project.names.environment;
     if data != Data::Stays {
+        if let Ok(engine) = context.engine().await {
+            say_lost(context, &context.session(&engine, &project, &(), None), data).await?;
+        }
         let question =
             format!("all data of `{environment}` of `{}` will be deleted.", project.names.project);
         sure(context, environment, &question, confirm).await?;
@@ -236,6 +240,16 @@ async fn down(
         context.ui.say(&format!("a last snapshot is in `{}`", stored.path.display()));
     }
     Ok(Exit::Done)
+}
+
+/// Says of what no last snapshot is taken.
+async fn say_lost(context: &Context, session: &Session<'_>, data: Data) -> Result<(), CliError> {
+    if data == Data::GoesAfterSnapshot {
+        for service in ops::without_snapshot(session).await? {
+            context.ui.warn(&format!("no snapshot keeps the data of `{service}`: it is lost"));
+        }
+    }
+    Ok(())
 }
 
 /// Asks for the environment's name before data is deleted; an error unless it was given.
@@ -313,6 +327,11 @@ async fn status(context: &Context, json: bool) -> Result<Exit, CliError> {
             context.ui.warn(&told);
         } else {
             context.ui.say(&told);
+        }
+    }
+    for service in &services {
+        if let Some(connections) = &service.connections {
+            context.ui.say(&format!("{}: {connections}", service.service));
         }
     }
     say_differences(context, &differences);

@@ -105,6 +105,9 @@ impl CliError {
                     RunError::Unsuited { reason, .. } => {
                         return vec![unsuited_hint(reason).to_owned()];
                     }
+                    RunError::NoUser { .. } => {
+                        one("`user:` of the service says who its server runs as")
+                    }
                     RunError::NotStoppedCleanly { .. } => {
                         return one(
                             "it is stopped, and nothing of it was removed: `envctl durable up` starts it as it was, which mends its data; then `envctl durable up --apply` again",
@@ -262,6 +265,7 @@ fn exit(error: &OpsError) -> Exit {
                 | RunError::Damaged { .. }
                 | RunError::Unsuited { .. }
                 | RunError::NoOutput { .. }
+                | RunError::NoUser { .. }
                 | RunError::NotStoppedCleanly { .. } => Exit::Failed,
             }
         }

@@ -26,6 +26,7 @@ mod plan;
 mod proxy;
 mod rollback;
 mod scale;
+mod sign;
 mod signals;
 mod snapshot;
 mod status;
@@ -71,6 +72,9 @@ fn run(cli: &Cli, shell: Shell) -> Exit {
     }
     if let Command::Exchange(exchange) = &cli.command {
         return context.end(exchange::run(exchange));
+    }
+    if let Command::Sign(sign) = &cli.command {
+        return context.end(sign::run(&context, sign));
     }
     if let Command::Completions(completions) = &cli.command {
         return completions::run(&context, completions, &mut Cli::command());
@@ -122,6 +126,8 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::Bench(args) => bench::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Credentials(args) => credentials::run(context, args).await,
-        Command::Completions(_) | Command::Proxy(_) | Command::Exchange(_) => Ok(Exit::Done),
+        Command::Completions(_) | Command::Proxy(_) | Command::Exchange(_) | Command::Sign(_) => {
+            Ok(Exit::Done)
+        }
     }
 }

@@ -14,6 +14,9 @@ pub struct Args {
     of: Of,
     /// The color; without it the idle one
     color: Option<Color>,
+    /// Of `durable`: as `durable up --apply` would do it
+    #[arg(long)]
+    apply: bool,
     /// Of `deploy`: which database the color gets
     #[arg(long, value_enum, default_value_t)]
     database: Database,
@@ -35,6 +38,9 @@ enum Of {
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
+    if args.apply && args.of != Of::Durable {
+        return Err(CliError::Usage("`--apply` goes with `plan durable`".to_owned()));
+    }
     if args.database == Database::Clone && args.of != Of::Deploy {
         return Err(CliError::Usage("`--database` goes with `plan deploy`".to_owned()));
     }
@@ -48,7 +54,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             ops::plan_deploy(&session, options).await?
         }
         Of::Durable => {
-            let (plan, differences) = ops::plan_durable_up(&session, false).await?;
+            let (plan, differences) = ops::plan_durable_up(&session, args.apply).await?;
             super::durable::say_differences(context, &differences);
             plan
         }

@@ -72,6 +72,17 @@ pub struct DurableFile {
     pub services: Vec<String>,
     #[serde(default)]
     pub snapshots: SnapshotsFile,
+    /// Databases that show a certificate of the local authority.
+    #[serde(default)]
+    pub tls: IndexMap<String, DatabaseTls>,
+}
+
+/// Whether a database's application may do without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseTls {
+    Offered,
+    Required,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -24,7 +24,7 @@ pub use credentials::{
     Written, change as change_credentials, random_key, write as write_credentials,
 };
 pub use file::{
-    AppFile, DurableFile, EnvironmentFile, Keep, ProjectFile, ProxyFile, SnapshotsFile,
+    AppFile, DatabaseTls, DurableFile, EnvironmentFile, Keep, ProjectFile, ProxyFile, SnapshotsFile,
 };
 pub use hooks::{HookFile, Hooks};
 pub use project::{ConfigError, FILE, Project};

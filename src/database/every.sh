@@ -39,3 +39,13 @@ accept() {
   sync
 }
 
+# What `durable status` tells.
+told() {
+  encryption
+  connections
+}
+
+# Whose certificate the server has been given.
+authority() {
+  if [ -e /run/envctl/tls/server.pem ]; then printf 'local'; fi
+}

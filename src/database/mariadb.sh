@@ -5,6 +5,7 @@ dumper=mariadb-dump
 reader=mariadb-binlog
 dumps=
 mode=
+unchecked=--disable-ssl-verify-server-cert
 
 literal() { # with sql_mode = ''
   printf "'%s'" "$(printf '%s' "$1" | sed "s/\\\\/\\\\\\\\/g; s/'/''/g")"
@@ -76,6 +77,11 @@ encryption() {
       printf 'binary logs\tno\t\n'
     fi
   fi
+}
+
+# Shows a renewed certificate from the next connection on.
+reload_certificate() {
+  root --execute='FLUSH SSL'
 }
 
 "$@"

@@ -3,10 +3,12 @@
 
 mod encryption;
 mod look;
+mod tls;
 mod version;
 
 pub use encryption::{Encrypted, Encryption};
 pub use look::{LOOK, Seen};
+pub use tls::{AppUser, Connections, TlsSettings};
 pub use version::{Server, Unsuited, Version};
 
 mod script;

@@ -5,6 +5,7 @@ dumper=mysqldump
 reader=mysqlbinlog
 dumps=--set-gtid-purged=OFF
 mode=NO_BACKSLASH_ESCAPES
+unchecked=--ssl-mode=PREFERRED
 
 literal() { # with sql_mode = 'NO_BACKSLASH_ESCAPES'
   printf "'%s'" "$(printf '%s' "$1" | sed "s/'/''/g")"
@@ -54,6 +55,11 @@ encryption() {
   if [ "$(root --execute='SELECT @@log_bin')" = 1 ]; then
     root --execute="SELECT 'binary logs', IF(@@binlog_encryption, 'yes', 'no'), ''"
   fi
+}
+
+# Shows a renewed certificate from the next connection on.
+reload_certificate() {
+  root --execute='ALTER INSTANCE RELOAD TLS'
 }
 
 "$@"

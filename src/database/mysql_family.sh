@@ -1,4 +1,5 @@
-# What MariaDB and MySQL have in common; `$client`, `$dumper` and `$reader` are their own names for the same programs.
+# What MariaDB and MySQL have in common; `$client`, `$dumper` and `$reader` are their own names for the same programs,
+# `$unchecked` for their option that takes any certificate.
 data=/var/lib/mysql
 user=mysql
 
@@ -12,7 +13,8 @@ private() {
 as_root() {
   program=$1
   shift
-  MYSQL_PWD=$(value ROOT_PASSWORD) "$program" --user=root --protocol=socket "$@"
+  # It stays in the container, and works also when the certificate does not.
+  MYSQL_PWD=$(value ROOT_PASSWORD) "$program" --user=root --protocol=socket "$unchecked" "$@"
 }
 
 root() {
@@ -140,3 +142,11 @@ load() {
   as_root "$client" --init-command='SET SESSION sql_log_bin = 0' --batch --binary-mode
 }
 
+# The end of the certificate that the server shows, whose it is, whether the application's user is refused without TLS.
+connections() {
+  name=$(value USER)
+  until=$(root --execute="SHOW STATUS LIKE 'Ssl_server_not_after'" | cut -f 2)
+  required=$(root --execute="SET SESSION sql_mode = '$mode';
+    SELECT IF(COUNT(*), 'yes', 'no') FROM mysql.user WHERE user = $(literal "$name") AND host = '%' AND ssl_type <> ''")
+  printf 'connections\t%s\t%s\t%s\t%s\n' "$until" "$(authority)" "$required" "$name"
+}

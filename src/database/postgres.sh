@@ -169,4 +169,24 @@ encryption() {
   printf 'data\tno\tPostgreSQL itself encrypts nothing: the disk below has to\n'
 }
 
+# The end of the certificate that the server shows, whose it is, whether the application's user is refused without TLS. It
+# does not tell the end itself; none is told of a certificate that is newer than the server's settings.
+connections() {
+  until=
+  if [ -n "$(authority)" ]; then
+    shown=$(ask postgres "SELECT current_setting('ssl')::bool AND
+      pg_conf_load_time() >= (pg_stat_file('/run/envctl/tls/server.pem')).modification")
+    if [ "$shown" = t ]; then until=$(cat /run/envctl/tls/until); fi
+  fi
+  required=$(printf '%s\n' "SELECT CASE WHEN count(*) > 0 THEN 'yes' ELSE 'no' END FROM pg_hba_file_rules
+    WHERE rule_number = 1 AND type = 'hostnossl' AND auth_method = 'reject' AND :'name' = ANY (user_name);" |
+    sql --tuples-only --no-align --dbname=postgres --set=name="$name" --file=-)
+  printf 'connections\t%s\t%s\t%s\t%s\n' "$until" "$(authority)" "$required" "$name"
+}
+
+# Shows a renewed certificate from the next connection on.
+reload_certificate() {
+  ask postgres 'SELECT pg_reload_conf()' >/dev/null
+}
+
 "$@"

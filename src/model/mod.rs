@@ -3,6 +3,7 @@
 mod certificate;
 mod color;
 pub mod control;
+pub mod database_tls;
 mod figures;
 mod hook;
 pub mod labels;

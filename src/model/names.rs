@@ -101,6 +101,16 @@ impl Names {
         format!("{}-exchange-{service}", self.prefix())
     }
 
+    /// The volume with the authority's certificate, for clients of databases.
+    pub fn authority(&self) -> String {
+        format!("{}-ca", self.prefix())
+    }
+
+    /// What makes the certificate of a durable service.
+    pub fn signing(&self, service: &str) -> String {
+        format!("{}-sign-{service}", self.prefix())
+    }
+
     /// What looks at the data of a durable service before it gets a new container.
     pub fn data_check(&self, service: &str) -> String {
         format!("{}-check-{service}", self.prefix())

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{
-    OpsError, Session, aws, definition,
+    OpsError, Session, aws, connections, definition,
     history::{self, Recorded},
     lock::{self, locked},
     ports, restore, rotate, snapshot,
@@ -13,7 +13,7 @@ use super::{
     sources,
 };
 use crate::{
-    database::{Encryption, Kind},
+    database::{Connections, Encryption, Kind},
     model::{Container, Health, Names, Observed, State, labels},
     plan::{self, Action, Difference, Id, Plan, desired::Durable},
     run::Event,
@@ -47,15 +47,9 @@ pub async fn plan_durable_up(
     session: &Session<'_>,
     apply: bool,
 ) -> Result<(Plan, Vec<Difference>), OpsError> {
-    let desired = sources::durable(session).await?;
-    let (observed, images) =
-        tokio::try_join!(session.observe(), sources::images(session, desired.services.iter()))?;
-    let names = &session.project.names;
-    let aws = aws::for_durable(session, &observed, &desired, apply).await?;
-    let (plan, mut differences) =
-        plan::durable_up(names, &desired, &observed, &images, aws, apply)?;
-    definition::explain(session, &desired, &observed, &mut differences).await?;
-    Ok((plan, differences))
+    let layer = Layer { desired: sources::durable(session).await? };
+    let Planned { plan, differences, .. } = layer.plan(session, apply).await?;
+    Ok((plan::with_snapshots(&plan), differences))
 }
 
 /// Brings the durable layer to what its files say; changed definitions only with `apply`.
@@ -92,6 +86,14 @@ pub(super) struct Layer {
     desired: Durable,
 }
 
+struct Planned {
+    observed: Observed,
+    plan: Plan,
+    differences: Vec<Difference>,
+    /// What envctl's own image is built from, for as long as it may be.
+    _folder: Option<tempfile::TempDir>,
+}
+
 impl Layer {
     pub async fn read(session: &Session<'_>) -> Result<Self, OpsError> {
         let desired = sources::durable(session).await?;
@@ -101,19 +103,16 @@ impl Layer {
         Ok(Self { desired })
     }
 
-    async fn plan(
-        &self,
-        session: &Session<'_>,
-        apply: bool,
-    ) -> Result<(Observed, Plan, Vec<Difference>), OpsError> {
-        let images = sources::images(session, self.desired.services.iter());
+    async fn plan(&self, session: &Session<'_>, apply: bool) -> Result<Planned, OpsError> {
+        let (names, desired) = (&session.project.names, &self.desired);
+        let images = sources::images(session, desired.services.iter());
         let (observed, images) = tokio::try_join!(session.observe(), images)?;
-        let names = &session.project.names;
-        let aws = aws::for_durable(session, &observed, &self.desired, apply).await?;
+        let aws = aws::for_durable(session, &observed, desired, apply).await?;
+        let (signing, folder) = connections::signing(session, desired, &observed).await?;
         let (plan, mut differences) =
-            plan::durable_up(names, &self.desired, &observed, &images, aws, apply)?;
-        definition::explain(session, &self.desired, &observed, &mut differences).await?;
-        Ok((observed, plan, differences))
+            plan::durable_up(names, desired, &observed, &images, aws, &signing, apply)?;
+        definition::explain(session, desired, &observed, &mut differences).await?;
+        Ok(Planned { observed, plan, differences, _folder: folder })
     }
 
     /// The layer, when nothing is to be done but to wait and nobody else is at work: that takes no lock and leaves no
@@ -123,7 +122,8 @@ impl Layer {
         session: &Session<'_>,
         apply: Apply,
     ) -> Result<Option<DurableUp>, OpsError> {
-        let (mut observed, plan, differences) = self.plan(session, apply != Apply::No).await?;
+        let Planned { mut observed, plan, differences, .. } =
+            self.plan(session, apply != Apply::No).await?;
         let busy = lock::current(session, &observed).is_some();
         if !plan.only_waits() || busy || !restore::is_settled(session, &observed) {
             return Ok(None);
@@ -150,11 +150,12 @@ impl Layer {
     ) -> Result<DurableUp, OpsError> {
         let before_upgrades = apply == Apply::AfterSnapshot;
         let apply = apply != Apply::No;
-        let (mut observed, mut plan, mut differences) = self.plan(session, apply).await?;
-        if !restore::is_settled(session, &observed) {
+        let mut planned = self.plan(session, apply).await?;
+        if !restore::is_settled(session, &planned.observed) {
             restore::settle(session).await?;
-            (observed, plan, differences) = self.plan(session, apply).await?;
+            planned = self.plan(session, apply).await?;
         }
+        let Planned { mut observed, plan, differences, _folder } = planned;
         ports::check(session, &plan, &observed)?;
         if apply {
             let mut applied = definition::changed(&self.desired, &observed);
@@ -198,6 +199,17 @@ async fn snapshots_before_upgrades(
         taken.push(snapshot::before_upgrade(session, &check.service, upgrade).await?);
     }
     Ok(taken)
+}
+
+/// Services with data on volumes of which no snapshot is taken.
+pub async fn without_snapshot(session: &Session<'_>) -> Result<Vec<String>, OpsError> {
+    let (desired, observed) = (sources::durable(session).await?, session.observe().await?);
+    let lost = desired.services.into_iter().filter(|service| {
+        let spec = &service.replicas[0];
+        let is_copied = Kind::of_image(&spec.image).is_some_and(Kind::is_copied);
+        !is_copied && spec.volumes().any(|volume| observed.volume(volume).is_some())
+    });
+    Ok(lost.map(|service| service.key).collect())
 }
 
 /// What becomes of the data when the layer goes down.
@@ -255,9 +267,11 @@ pub struct DurableService {
     /// What of a database that answers is encrypted on the disk.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub encryption: Vec<Encryption>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
 }
 
-/// How long a database may take to tell what is encrypted.
+/// How long a database may take to tell what of it is encrypted.
 const TELLING: Duration = Duration::from_secs(10);
 
 /// The durable layer as it is, also where it differs from its files.
@@ -273,11 +287,12 @@ pub async fn durable_status(
         let running = found.filter(|found| found.is_running());
         let kind = running.and_then(|found| Kind::of_image(&found.image));
         if let Some(kind) = kind.filter(|kind| kind.is_copied()) {
-            let ask = kind.call("encryption", &[]);
+            let ask = kind.call("told", &[]);
             let told = session.engine.exec(&service.container, &ask, TELLING);
             // One that does not answer has its state, which says more.
             if let Ok(told) = told.await {
                 service.encryption = Encryption::read(&told.text);
+                service.connections = Connections::read(&told.text);
             }
         }
     }
@@ -295,6 +310,7 @@ pub async fn durable_status(
                 volumes: vec![],
                 created: 0,
                 encryption: vec![],
+                connections: None,
             });
         }
     }
@@ -340,6 +356,7 @@ pub(super) fn services_of(containers: &[&Container]) -> Vec<DurableService> {
             volumes: container.volumes.clone(),
             created: container.created,
             encryption: vec![],
+            connections: None,
         })
         .collect()
 }

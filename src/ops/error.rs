@@ -131,9 +131,9 @@ pub enum OpsError {
     #[error("{error}\nnothing was restored: the data of `{service}` is as it was")]
     NotRestored { service: String, error: Box<OpsError> },
     #[error(
-        "{error}\nand the data of `{service}` could not be put back: {why}; it is whole on the volume `{volume}`"
+        "{error}\nand the restore could not be undone: {why}\nthe data of `{service}` is whole, {place}"
     )]
-    NotPutBack { service: String, volume: String, error: Box<OpsError>, why: Box<OpsError> },
+    NotPutBack { service: String, place: String, error: Box<OpsError>, why: Box<OpsError> },
     #[error("{color} has {weight} % of new clients: its answers could not be told from wrong ones")]
     Shared { color: Color, weight: u8 },
     #[error("{color} cannot take the traffic yet: first comes `{step}`")]

@@ -9,6 +9,7 @@ mod ci;
 mod cleanup;
 mod clone;
 mod config;
+mod connections;
 mod crash;
 mod credentials;
 mod database;
@@ -63,7 +64,7 @@ pub use deploy::{DeployOptions, Deployed, deploy, plan_deploy};
 pub use doctor::{Finding, Report, doctor};
 pub use durable::{
     Apply, Data, DurableService, DurableUp, durable_down, durable_reset, durable_status,
-    durable_up, plan_durable_up, shell_command,
+    durable_up, plan_durable_up, shell_command, without_snapshot,
 };
 pub use error::OpsError;
 pub use gate::{PauseOptions, maintenance, pause, resume};

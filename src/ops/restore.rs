@@ -16,7 +16,7 @@ use crate::{
     base::clock,
     config::Project,
     model::{Container, Mount, Observed, ServiceSpec, Volume, labels},
-    plan::{self, By, Changes, Copied, ImageJob, Restore, desired},
+    plan::{self, Action, By, Changes, Copied, ImageJob, Plan, Restore, desired},
     run::Event,
 };
 
@@ -322,13 +322,28 @@ pub(super) async fn place(
     let session = session.going_on();
     match undo(&session, &input).await {
         Ok(()) => Err(OpsError::NotRestored { service, error: Box::new(error) }),
-        Err(why) => Err(OpsError::NotPutBack {
-            service,
-            volume: prepared.copy.clone(),
-            error: Box::new(error),
-            why: Box::new(why),
-        }),
+        Err(why) => {
+            let exchange = session.project.names.exchange(&service);
+            let place = if is_untouched(&plan, &exchange, &error) {
+                "and untouched; `envctl durable up` starts it where it is stopped".to_owned()
+            } else {
+                format!("in its place or in the volume `{}`", prepared.copy)
+            };
+            let (error, why) = (Box::new(error), Box::new(why));
+            Err(OpsError::NotPutBack { service, place, error, why })
+        }
     }
+}
+
+/// Whether a plan failed before the container that has the folders change places could start.
+fn is_untouched(plan: &Plan, exchange: &str, error: &OpsError) -> bool {
+    let OpsError::Failed { failure, .. } = error else { return false };
+    let failed = plan.steps().iter().position(|step| step.title == failure.title);
+    let changes = plan
+        .steps()
+        .iter()
+        .position(|step| matches!(&step.action, Action::Start(name) if name == exchange));
+    failed.zip(changes).is_some_and(|(failed, changes)| failed < changes)
 }
 
 /// Whatever was done of a restore: the old data is in its place and served as before, and the copy is gone.

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Aws, Conflict, DataCheck, Id, Plan, conflict,
-    desired::{Durable, Service, is_of},
+    Action, Aws, Conflict, DataCheck, Id, Plan, Signing, certificates, conflict,
+    desired::{Certified, Durable, Service, is_of},
     stack::{self, Before, Need},
 };
 use crate::{
-    database::LOOK,
+    database::{Kind, LOOK},
     model::{
         Container, Health, Healthcheck, Image, Logging, Mount, Names, Observed, ServiceSpec, State,
         labels,
@@ -55,6 +55,7 @@ pub fn durable_up(
     observed: &Observed,
     images: &BTreeMap<String, Image>,
     aws: Option<Aws>,
+    signing: &Signing,
     apply: bool,
 ) -> Result<(Plan, Vec<Difference>), Conflict> {
     let mut plan = Plan::default();
@@ -161,7 +162,8 @@ pub fn durable_up(
         before.networks.insert(network.name.clone(), made);
     }
     for volume in &desired.volumes {
-        if conflict::own_volume(observed, names, "durable", &volume.name)?.is_none() {
+        let layer = volume.labels.get(labels::LAYER).map_or("durable", String::as_str);
+        if conflict::own_volume(observed, names, layer, &volume.name)?.is_none() {
             let made = plan.push(
                 [],
                 Action::CreateVolume(Box::new(volume.clone())),
@@ -171,9 +173,22 @@ pub fn durable_up(
             before.volumes.insert(volume.name.clone(), made);
         }
     }
+    // Before each start: the server reads it then.
+    let starts =
+        |one: &Certified| matches!(needs[one.service.as_str()].0, Need::Create | Need::Start);
+    let is_due = |one: &Certified| !starts(one) && signing.due.contains(&one.service);
+    let wanted: Vec<_> =
+        desired.certified.iter().filter(|one| starts(one) || is_due(one)).collect();
+    before.certificates =
+        certificates::prepare(&mut plan, names, &wanted, signing, observed, &before.volumes);
     stack::services(&mut plan, &desired.services, "", &before, &|service| {
         needs[service.key.as_str()].clone()
     });
+    for one in wanted.into_iter().filter(|one| is_due(one)) {
+        if let Some(signed) = before.certificates.get(&one.container) {
+            certificates::renew(&mut plan, one, signed);
+        }
+    }
     Ok((plan, differences))
 }
 
@@ -198,6 +213,28 @@ pub fn looks(plan: &Plan) -> Plan {
     } else {
         Plan::default()
     }
+}
+
+/// The plan as people see it beforehand: with the snapshots that the use case takes where a look finds a higher version.
+pub fn with_snapshots(plan: &Plan) -> Plan {
+    let mut shown = Plan::default();
+    let mut ids: BTreeMap<Id, Id> = BTreeMap::new();
+    for step in plan.steps() {
+        let after: Vec<Id> = step.after.iter().filter_map(|id| ids.get(id).copied()).collect();
+        let mut id =
+            shown.push(after, step.action.clone(), step.title.clone(), step.reason.clone());
+        if let Action::CheckData(check) = &step.action
+            && check.last.is_some()
+            && Kind::of_image(&check.look.image).is_some_and(Kind::is_copied)
+        {
+            let service = check.service.clone();
+            let title = format!("take a snapshot of {service}");
+            let reason = format!("if {} is of a higher version than its data", check.look.image);
+            id = shown.push([id], Action::Snapshot(service), title, reason);
+        }
+        ids.insert(step.id, id);
+    }
+    shown
 }
 
 /// What looks at the data of a service's volumes with the eyes of its new image; none where none of them is there yet.

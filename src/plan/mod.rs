@@ -4,6 +4,7 @@ mod aws;
 mod bake;
 mod build;
 mod canary;
+mod certificates;
 mod cleanup;
 mod clone;
 mod conflict;
@@ -27,15 +28,17 @@ pub use aws::{At, Aws, AwsJob, uses_outputs};
 pub use bake::Bake;
 pub use build::build;
 pub use canary::canary;
+pub use certificates::{SIGNING, SignJob, Signing};
 pub use cleanup::{Cleanup, busy, cleanup};
 pub use clone::clones_of;
 pub use conflict::Conflict;
 pub use deploy::{Deploy, deploy, is_up_to_date, of_color};
-pub use durable::{Difference, FieldChange, durable_up, looks};
+pub use durable::{Difference, FieldChange, durable_up, looks, with_snapshots};
 pub use durable_down::durable_down;
 pub use hooks::hooks_of;
 pub use plan::{Action, DataCheck, Id, ImageJob, Pipe, Plan, Sink, Source, Step, Until, Wait};
 pub use proxy::proxy_is_current;
+use restore::call_in;
 pub use restore::{
     By, Changes, Copied, Restore, call, purge, put_back, rekey, remove_keyed, restore, start_again,
     sweep, verify,

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use super::{AwsJob, Bake, desired::CertificateFiles};
+use super::{AwsJob, Bake, SignJob, desired::CertificateFiles};
 use crate::model::{
     Attachment, BuildSpec, Color, NetworkSpec, ServiceSpec, VolumeSpec, control::Request,
 };
@@ -53,6 +53,8 @@ pub enum Action {
     RemoveDurable(String),
     /// Looks, before anything is stopped for it, whether an image's server may open the data that is there.
     CheckData(Box<DataCheck>),
+    /// A snapshot of a durable service, by the use case before all else where a look finds a higher version.
+    Snapshot(String),
     Await(Box<Wait>),
     /// Waits for the end of a container, and tells its log as it comes. One that runs too long is stopped.
     Follow(Box<Wait>),
@@ -64,6 +66,8 @@ pub enum Action {
     Bake(Color, Bake),
     /// The user's own certificates, read and given to the proxy.
     Certify(Vec<CertificateFiles>),
+    /// Makes the certificate of a database, where a good one is not there.
+    Sign(Box<SignJob>),
     /// Brings the stack of AWS resources to what it shall be, and reads its outputs for the containers made afterwards.
     DeployAws(Box<AwsJob>),
 }
@@ -262,10 +266,12 @@ impl Action {
             Self::Stop(_) | Self::StopCleanly(_) => "stop",
             Self::Remove(_) | Self::RemoveDurable(_) => "remove",
             Self::CheckData(_) => "check-data",
+            Self::Snapshot(_) => "snapshot",
             Self::Await(_) | Self::Follow(_) => "wait",
             Self::Pipe(_) => "run",
             Self::Tell(_) => "tell-proxy",
             Self::Certify(_) => "certify",
+            Self::Sign(_) => "sign",
             Self::Bake(..) => "watch",
             Self::DeployAws(_) => "deploy-aws",
         }

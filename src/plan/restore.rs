@@ -170,14 +170,26 @@ pub fn remove_keyed(found: &Container) -> Plan {
 /// Plans the call of a function in a running database.
 pub fn call(container: &str, kind: Kind, function: &str, title: &str) -> Plan {
     let mut plan = Plan::default();
+    call_in(&mut plan, [], container, kind, function, title);
+    plan
+}
+
+/// Adds the call of a function in a running database.
+pub(super) fn call_in(
+    plan: &mut Plan,
+    after: impl IntoIterator<Item = Id>,
+    container: &str,
+    kind: Kind,
+    function: &str,
+    title: &str,
+) -> Id {
     let pipe = Pipe {
         container: container.to_owned(),
         command: kind.call(function, &[]),
         from: Source::Nothing,
         to: Sink::Heard,
     };
-    plan.push([], Action::Pipe(Box::new(pipe)), title, "");
-    plan
+    plan.push(after, Action::Pipe(Box::new(pipe)), title, "")
 }
 
 /// Makes the copy, stops the database, and has the two change places.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Action, Aws, Id, ImageJob, Plan, Until, Wait,
     aws::uses_outputs,
+    certificates::{self, Signed},
     desired::{Role, Service},
 };
 use crate::{
@@ -25,6 +26,8 @@ pub(super) struct Before {
     pub removed: BTreeMap<String, Id>,
     /// The look at the data that a container is made on, by the container's name.
     pub checked: BTreeMap<String, Id>,
+    /// The certificate that a container finds when it starts, by the container's name.
+    pub certificates: BTreeMap<String, Signed>,
     /// The proxy, for services that it is to reach.
     pub proxy: Option<Id>,
     /// The stack of AWS resources, whose outputs are in variables of services.
@@ -169,7 +172,11 @@ pub(super) fn services(
             }
             if matches!(what, Need::Create | Need::Start) {
                 let stopped = before.removed.get(&spec.name).filter(|_| what == Need::Start);
-                let mut after: Vec<Id> = last.into_iter().chain(stopped.copied()).collect();
+                let signed = before.certificates.get(&spec.name).map(|signed| {
+                    certificates::sign(plan, last, signed, "the server reads it when it starts")
+                });
+                let mut after: Vec<Id> =
+                    last.into_iter().chain(stopped.copied()).chain(signed).collect();
                 let mut why = BTreeSet::new();
                 for (other, condition) in &service.depends_on {
                     let steps = match condition {

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write as _},
     net::IpAddr,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown},
     path::Path,
 };
 
@@ -59,11 +59,19 @@ impl Authority {
 
     /// A server certificate for these names and addresses, with a key of its own.
     pub fn leaf(&self, names: &[String]) -> Result<Leaf, rcgen::Error> {
-        let key = KeyPair::generate()?;
-        let certificate =
-            params(LEAF_DAYS, names.to_vec(), false)?.signed_by(&key, &self.issuer)?;
+        let (certificate, key) = self.sign(LEAF_DAYS, names)?;
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         Ok(Leaf { chain: vec![certificate.der().clone()], key })
+    }
+
+    pub fn sign(
+        &self,
+        days: u32,
+        names: &[String],
+    ) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let certificate = params(days, names.to_vec(), false)?.signed_by(&key, &self.issuer)?;
+        Ok((certificate, key))
     }
 }
 
@@ -105,7 +113,7 @@ fn params(
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     } else {
-        name.push(DnType::CommonName, "envctl proxy");
+        name.push(DnType::CommonName, "envctl");
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -135,6 +143,11 @@ fn first<E>(
         .tempfile_in(folder)
         .at(folder)?;
     file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).at(path)?;
+    // Whoever makes it, it is the proxy's, whose folder it is.
+    let owner = std::fs::metadata(folder).at(folder)?.uid();
+    if file.as_file().metadata().at(path)?.uid() != owner {
+        fchown(file.as_file(), Some(owner), None).at(path)?;
+    }
     match file.persist_noclobber(path) {
         Ok(_) => Ok(Ok(text)),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {

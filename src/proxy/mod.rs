@@ -15,6 +15,7 @@ mod clock;
 mod control;
 mod control_io;
 mod ctl;
+mod database;
 mod drain;
 mod error;
 mod exchange;
@@ -49,6 +50,7 @@ mod upload;
 mod watched;
 
 pub use ctl::ctl;
+pub use database::{Folders, sign_for_database};
 pub use error::ProxyError;
 pub use options::{Limits, Options};
 pub use server::serve;

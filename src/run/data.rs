@@ -44,9 +44,21 @@ pub(super) async fn check_data(
 
 /// Runs the look to its end and removes its container. An image without a shell tells nothing.
 async fn look(engine: &dyn Engine, spec: &ServiceSpec) -> engine::Result<Seen> {
+    create_anew(engine, spec).await?;
+    let said = match engine.start(&spec.name).await {
+        Ok(()) => said(engine, &spec.name).await.map(|(_, text)| text),
+        Err(EngineError::Refused { .. }) => Ok(String::new()),
+        Err(error) => Err(error),
+    };
+    engine.remove(&spec.name).await?;
+    Ok(Seen::read(&said?))
+}
+
+/// Makes a container that runs to its end, also where one of a process that was killed is there.
+pub(super) async fn create_anew(engine: &dyn Engine, spec: &ServiceSpec) -> engine::Result<()> {
     match engine.create(spec).await {
         Err(EngineError::NameTaken { .. }) => {
-            // That of a process that was killed; nobody else's is removed.
+            // Nobody else's is removed.
             let observed = engine.observe().await?;
             let of = |key| spec.labels.get(key).map(String::as_str);
             let own = observed.container(&spec.name).is_some_and(|found| {
@@ -59,26 +71,20 @@ async fn look(engine: &dyn Engine, spec: &ServiceSpec) -> engine::Result<Seen> {
                 return Err(EngineError::NameTaken { kind: "container", name });
             }
             engine.remove(&spec.name).await?;
-            engine.create(spec).await?;
+            engine.create(spec).await
         }
-        created => created?,
+        created => created,
     }
-    let said = match engine.start(&spec.name).await {
-        Ok(()) => said(engine, &spec.name).await,
-        Err(EngineError::Refused { .. }) => Ok(String::new()),
-        Err(error) => Err(error),
-    };
-    engine.remove(&spec.name).await?;
-    Ok(Seen::read(&said?))
 }
 
-async fn said(engine: &dyn Engine, name: &str) -> engine::Result<String> {
+/// A container's exit code and what it said, once it ends.
+pub(super) async fn said(engine: &dyn Engine, name: &str) -> engine::Result<(i64, String)> {
     let end = tokio::time::timeout(LIMIT, engine.wait(name)).await;
-    end.map_err(|_| EngineError::TimedOut { what: name.to_owned(), limit: LIMIT })??;
+    let code = end.map_err(|_| EngineError::TimedOut { what: name.to_owned(), limit: LIMIT })??;
     let mut log = engine.logs(name, &LogOptions::default()).await?;
     let mut bytes = vec![];
     while let Some(chunk) = log.next().await {
         bytes.extend_from_slice(&chunk?.bytes);
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok((code, String::from_utf8_lossy(&bytes).into_owned()))
 }

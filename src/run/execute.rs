@@ -223,6 +223,8 @@ impl Executor<'_, '_> {
                     self.heard.borrow_mut().insert(id, Heard { text, ..Heard::default() });
                 }
             }
+            // It was taken before.
+            Action::Snapshot(_) => {}
             Action::Await(wait) => self.wait(plan, wait).await?,
             Action::Follow(wait) => self.follow(plan, wait, progress).await?,
             Action::Bake(color, bake) => {
@@ -236,6 +238,7 @@ impl Executor<'_, '_> {
                 let outputs = aws::deploy(engine, job, progress).await?;
                 *self.outputs.borrow_mut() = outputs;
             }
+            Action::Sign(job) => super::sign::sign(engine, job).await?,
             Action::Certify(files) => certify(engine, self.proxy, files).await?,
             Action::Tell(request) => {
                 // A stack is made known only while all of it is as ready as it was.

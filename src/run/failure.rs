@@ -55,6 +55,9 @@ pub enum RunError {
         "`{service}` did not stop cleanly (exit code {code}), so no other version gets its data"
     )]
     NotStoppedCleanly { service: String, code: i64 },
+    /// The image does not know who is to get the key.
+    #[error("the certificate of `{service}` was not signed: its image has no user `{user}`")]
+    NoUser { service: String, user: String },
     #[error("{}", .0)]
     NotHealthy(Box<Evidence>),
     /// The stack of AWS resources is not as it shall be.

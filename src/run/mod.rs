@@ -14,6 +14,7 @@ mod follow;
 mod proxy;
 mod ready;
 mod secrets;
+mod sign;
 mod stream;
 #[cfg(test)]
 mod tests;

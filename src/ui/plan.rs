@@ -33,9 +33,12 @@ fn paint(line: &str, step: &Step) -> String {
         | Action::Remove(_)
         | Action::RemoveDurable(_) => style::bad(&step.title),
         Action::Stop(_) | Action::StopCleanly(_) => style::careful(&step.title),
-        Action::Pipe(_) | Action::Tell(_) | Action::Certify(_) | Action::DeployAws(_) => {
-            style::bold(&step.title)
-        }
+        Action::Pipe(_)
+        | Action::Tell(_)
+        | Action::Certify(_)
+        | Action::Sign(_)
+        | Action::Snapshot(_)
+        | Action::DeployAws(_) => style::bold(&step.title),
         Action::CheckData(_) | Action::Await(_) | Action::Follow(_) | Action::Bake(..) => {
             step.title.clone()
         }

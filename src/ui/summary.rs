@@ -98,7 +98,9 @@ impl Summary {
                 | Action::Tell(_)
                 | Action::Bake(..)
                 | Action::DeployAws(_)
-                | Action::Certify(_) => {}
+                | Action::Certify(_)
+                | Action::Sign(_)
+                | Action::Snapshot(_) => {}
             }
         }
         self

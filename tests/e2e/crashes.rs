@@ -36,14 +36,15 @@ impl Random {
 }
 
 /// Inserts one numbered row after the other, whatever happens to the database.
-struct Writer {
+pub struct Writer {
     acknowledged: Arc<Mutex<Vec<u64>>>,
     over: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
 }
 
 impl Writer {
-    fn start(container: String, first: u64) -> Self {
+    /// `host` is the engine's address, where it is not the machine's own.
+    pub fn start(container: String, host: Option<String>, first: u64) -> Self {
         let acknowledged = Arc::new(Mutex::new(vec![]));
         let over = Arc::new(AtomicBool::new(false));
         let (told, ends) = (Arc::clone(&acknowledged), Arc::clone(&over));
@@ -51,8 +52,10 @@ impl Writer {
             let mut next = first;
             while !ends.load(Ordering::Relaxed) {
                 let insert = format!("INSERT INTO ticks (n) VALUES ({next})");
-                let words = ["exec", &container, "sh", "-c", CLIENT, &insert];
-                if program::run(Command::new("docker").args(words)).code == Some(0) {
+                let mut docker = Command::new("docker");
+                docker.args(["exec", &container, "sh", "-c", CLIENT, &insert]);
+                docker.envs(host.iter().map(|host| ("DOCKER_HOST", host)));
+                if program::run(&mut docker).code == Some(0) {
                     told.lock().unwrap().push(next);
                 }
                 next += 1;
@@ -63,14 +66,14 @@ impl Writer {
     }
 
     /// Waits until another row was acknowledged.
-    fn goes_on(&self) {
+    pub fn goes_on(&self) {
         let count = || self.acknowledged.lock().unwrap().len();
         let before = count();
         wait::until_true(SOON, "another row is acknowledged", || count() > before);
     }
 
     /// The rows that were acknowledged, and the number of the next one.
-    fn end(self) -> (Vec<u64>, u64) {
+    pub fn end(self) -> (Vec<u64>, u64) {
         self.over.store(true, Ordering::Relaxed);
         let next = self.thread.join().unwrap();
         let acknowledged = self.acknowledged.lock().unwrap().clone();
@@ -157,7 +160,7 @@ fn what_was_acknowledged_outlives_a_kill_at_any_moment() {
         // Each kind of work with each victim.
         let database = round / 4 % 2 == 1;
 
-        let writer = Writer::start(container.clone(), mark + 1);
+        let writer = Writer::start(container.clone(), None, mark + 1);
         writer.goes_on();
         let mut running = sandbox.envctl(&words).start();
         let started = Instant::now();

@@ -194,6 +194,9 @@ fn an_upgrade_takes_a_snapshot_first_and_a_reset_a_last_one() {
     assert_eq!(snapshots().len(), 0);
 
     sandbox.write(file, &format!("{dockerfile}{}", Sandbox::says_version(98)));
+    let plan = sandbox.ok("plan durable --apply").shows("take a snapshot of mariadb");
+    let _ = plan.shows("is of a higher version than its data");
+    assert_eq!(snapshots().len(), 0, "a plan takes none");
     let up = sandbox.ok("durable up --apply").says("before the upgrade from MariaDB 11.8.");
     let _ = up.says("to MariaDB 11.8.98, is in `");
     assert_eq!(snapshots().len(), 1);
@@ -208,14 +211,23 @@ fn an_upgrade_takes_a_snapshot_first_and_a_reset_a_last_one() {
     assert_eq!(snapshots().len(), 1);
     assert_eq!(remembered(&sandbox, "devlocal"), ["first@example.org"]);
 
-    // Anew, for who types the environment's name; the data is in a snapshot.
+    // Anew, for who types the environment's name; the data is in a snapshot, where there is one of such data.
+    let other = format!(
+        "services:\n  notes: {{ image: {}, command: [sleep, infinity], init: true, volumes: [notes:/notes] }}\n\
+         volumes: {{ notes: }}\n",
+        engine::base()
+    );
+    sandbox.write("durable/other.yml", &other);
+    sandbox.edit("envctl.yaml", "docker-compose.yml]", "docker-compose.yml, durable/other.yml]");
+    let _ = sandbox.ok("durable up");
     for words in ["durable up --reset", "durable up --reset --confirm ci"] {
         let _ = sandbox.envctl(words).run().code(2).says("devlocal");
     }
     let _ = sandbox.envctl("durable up --no-snapshot").run().code(2).says("--reset");
     assert_eq!(remembered(&sandbox, "devlocal").len(), 1);
     let reset = sandbox.ok("durable up --reset --confirm devlocal").says("the durable layer is up");
-    let _ = reset.says("before its data was deleted, is in `");
+    let reset = reset.says("before its data was deleted, is in `");
+    let _ = reset.says("no snapshot keeps the data of `notes`: it is lost");
     assert_eq!(remembered(&sandbox, "devlocal"), [""; 0]);
     let all = snapshots();
     assert_eq!(all.len(), 2);

@@ -2,6 +2,7 @@
 
 use std::{fs, process::Command, time::Duration};
 
+use super::connections;
 use crate::support::{
     Sandbox,
     engine::{self, Kind},
@@ -209,6 +210,15 @@ fn mysql_lives_through_first_start_kill_and_a_refused_downgrade() {
     let _ = sandbox.ok("durable up --apply");
     assert_ne!(mysql.id(), id);
     assert_eq!(mysql.sql("SELECT id FROM of_sql"), "7");
+
+    let client = "mysql --host=db --user=notes --execute='SELECT 1' notes";
+    connections::is_required(
+        &mysql,
+        3306,
+        &format!("{client} --ssl-mode=VERIFY_IDENTITY --ssl-ca=/run/ca/ca.crt"),
+        &format!("{client} --ssl-mode=DISABLED --get-server-public-key"),
+        "Access denied",
+    );
 }
 
 #[test]
@@ -221,4 +231,15 @@ fn postgres_lives_through_first_start_kill_and_a_refused_downgrade_and_its_app_i
     let _ = http::wait_for(port, "/health", Duration::from_secs(30));
     let _ = postgres.sql("INSERT INTO notes (text) VALUES ('kept')");
     assert_eq!(http::get(port, "/").status(200).text(), "1 kept\n");
+
+    let client = |options: &str| {
+        format!("psql 'host=db user=notes dbname=notes {options}' --command='SELECT 1'")
+    };
+    connections::is_required(
+        &postgres,
+        5432,
+        &client("sslmode=verify-full sslrootcert=/run/ca/ca.crt"),
+        &client("sslmode=disable"),
+        "no encryption",
+    );
 }

@@ -1,15 +1,17 @@
-//! The engine is killed and started again in the middle of a deployment, and restarted under a live color. It is an engine of the test's own, in a network
+//! The engine is killed and started again in the middle of a deployment or a restore, and restarted under a live color. It is an engine of the test's own, in a network
 //! namespace of its own, so that nothing else on the machine notices. That takes root.
 
 use std::{
+    collections::BTreeSet,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use super::{crashes::Writer, snapshots::CLIENT};
 use crate::support::{
-    Outcome, Sandbox,
+    Outcome, Sandbox, engine,
     program::{self, Running},
     wait,
 };
@@ -99,9 +101,13 @@ impl OwnEngine {
         let _ = daemon.wait().unwrap();
     }
 
-    /// The base image comes from the machine's own engine.
     fn with_base_image(self) -> Self {
-        let copy = format!("docker save debian:trixie-slim | docker --host {} load", self.host());
+        self.with_image("debian:trixie-slim")
+    }
+
+    /// An image comes from the machine's own engine.
+    fn with_image(self, image: &str) -> Self {
+        let copy = format!("docker save {image} | docker --host {} load", self.host());
         let _ = program::run(Command::new("sh").args(["-c", &copy])).ok();
         self
     }
@@ -213,4 +219,88 @@ fn a_deployment_whose_engine_is_killed_says_so_and_the_next_one_converges() {
     let _ = envctl("history").run().ok().shows("crashed");
     assert_eq!(envctl("status --json").run().ok().json()["live"], "green");
     assert_eq!(engine.started(&sandbox.thing("lock")), "");
+}
+
+#[test]
+fn a_restore_whose_engine_is_killed_leaves_the_old_data_or_the_whole_copy() {
+    let sandbox = Sandbox::small_with_database();
+    // Its image comes from the machine's own engine: this one has no network to build it with.
+    let _ = sandbox.ok("durable up");
+    let mariadb = sandbox.thing("durable-mariadb");
+    let image = engine::ask(&["inspect", "--format", "{{.Config.Image}}", &mariadb]);
+    let _ = sandbox.ok("durable down --volumes --no-snapshot --confirm devlocal");
+    let mut engine = OwnEngine::start(true).with_image(&image);
+    let host = engine.host();
+    let envctl = |words: &str| sandbox.envctl(words).env("DOCKER_HOST", &host);
+    let sql = |engine: &OwnEngine, statement: &str| {
+        engine.docker(&["exec", &mariadb, "sh", "-c", CLIENT, statement]).ok().stdout
+    };
+    let rows = |engine: &OwnEngine| -> BTreeSet<u64> {
+        sql(engine, "SELECT n FROM ticks").lines().map(|n| n.parse().unwrap()).collect()
+    };
+    let _ = envctl("durable up").run().ok();
+    let _ = sql(&engine, "CREATE TABLE ticks (n BIGINT PRIMARY KEY)");
+    let _ = sql(&engine, "INSERT INTO ticks (n) VALUES (1)");
+    let _ = envctl("durable snapshot base").run().ok();
+
+    let mut next = 2;
+    for (round, step) in ["copy the data of mariadb", "put the copy"].into_iter().enumerate() {
+        // A row that only the data from before has.
+        let mark = next;
+        let _ = sql(&engine, &format!("INSERT INTO ticks (n) VALUES ({mark})"));
+        let writer = Writer::start(mariadb.clone(), Some(host.clone()), mark + 1);
+        writer.goes_on();
+        let mut restore = envctl("durable restore base").start();
+        restore.wait_for(step, SOON);
+        engine.kill();
+        let failed = restore.end(SOON);
+        assert_ne!(failed.code, Some(0), "{failed}");
+        let untouched = "the data of `mariadb` is whole, and untouched";
+        let failed = failed.says("the data of `mariadb` is whole");
+        if round == 0 {
+            let _ = failed.says(untouched);
+        }
+
+        engine.run();
+        let _ = envctl("durable up").run().ok();
+        writer.goes_on();
+        let (acknowledged, after) = writer.end();
+        next = after;
+        let found = rows(&engine);
+        let since = if found.contains(&mark) {
+            println!("killed at `{step}`: the old data");
+            mark
+        } else {
+            println!("killed at `{step}`: the copy");
+            assert_ne!(round, 0, "it had not come to that");
+            assert!(found.contains(&1), "the copy is whole");
+            *found.range(2..).next().unwrap()
+        };
+        let lost: Vec<_> =
+            acknowledged.iter().filter(|&&n| n >= since && !found.contains(&n)).collect();
+        assert!(lost.is_empty(), "acknowledged, and lost: {lost:?}");
+        let list = envctl("durable snapshots --json").run().ok().json();
+        let stored = list["snapshots"].as_array().unwrap();
+        assert!(stored.iter().all(|stored| stored["whole"] == true), "{list}");
+        let kept = list["kept"].as_array().unwrap().len();
+        assert!(round > 0 || kept == 0, "{list}");
+    }
+
+    // A snapshot that the engine's end tore is not listed; one that was whole before is good.
+    let folder = format!("../home/.local/share/envctl/snapshots/{}/devlocal", sandbox.name);
+    let folder = sandbox.path(&folder);
+    let mut snapshot = envctl("durable snapshot torn").start();
+    wait::until_true(SOON, "the snapshot is being written", || {
+        let mut files = folder.read_dir().unwrap();
+        snapshot.is_over()
+            || files.any(|file| file.unwrap().file_name().to_string_lossy().starts_with("torn."))
+    });
+    engine.kill();
+    let _ = snapshot.end(SOON);
+    engine.run();
+    let _ = envctl("durable up").run().ok();
+    let list = envctl("durable snapshots --json").run().ok().json();
+    if list["snapshots"].as_array().unwrap().iter().any(|stored| stored["name"] == "torn") {
+        let _ = envctl("durable snapshot verify torn").run().ok().says("is good");
+    }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     compose::Condition,
     database::Kind,
-    model::{Attachment, Color, Mount, Names, NetworkSpec, ServiceSpec, labels},
+    model::{Attachment, Color, Mount, Names, NetworkSpec, ServiceSpec, database_tls, labels},
     plan::{Conflict, ImageJob},
 };
 
@@ -165,10 +165,11 @@ pub fn mounts_on_copy(spec: &ServiceSpec, volume: &str, copy: &str, empty: bool)
     for mount in &spec.mounts {
         match mount {
             Mount::Volume { source: Some(source), target, read_only, nocopy, subpath } => {
-                // Others' volumes stay theirs.
-                if source == volume {
+                // Others' volumes stay theirs; its own certificate is only read.
+                let certificate = target == database_tls::FOLDER;
+                if source == volume || certificate {
                     mounts.push(Mount::Volume {
-                        source: Some(copy.to_owned()),
+                        source: Some(if certificate { source } else { copy }.to_owned()),
                         target: target.clone(),
                         read_only: *read_only,
                         nocopy: empty || *nocopy,

@@ -12,6 +12,7 @@ use super::{
     proxy::proxy_network,
     service::{self, Place, Role, Service},
     support,
+    tls::{self, Certified},
 };
 use crate::{
     compose::{self, Problem},
@@ -36,6 +37,8 @@ pub struct Durable {
     pub external: Vec<(&'static str, String)>,
     /// Sorted by key; one replica each.
     pub services: Vec<Service>,
+    /// Those that show a certificate of the local authority.
+    pub certified: Vec<Certified>,
     pub warnings: Vec<String>,
 }
 
@@ -54,6 +57,7 @@ pub fn durable(
     let mut volumes = BTreeMap::new();
     let mut external = BTreeSet::new();
     let mut services = vec![];
+    let mut certified = vec![];
     let chosen = |key: &str| only.is_none_or(|only| only.iter().any(|name| name == key));
     let volume_name = |key: &str| match files.volumes.get(key) {
         Some(volume) if volume.external || has_own_name(files, key, volume) => {
@@ -162,6 +166,12 @@ pub fn durable(
                 ..Attachment::default()
             });
         }
+        if let Some(one) = tls::certified(project, &place, own, &mut spec, &mut problems) {
+            for volume in tls::volumes(names, key) {
+                volumes.insert(volume.name.clone(), volume);
+            }
+            certified.push(one);
+        }
         service::compose_labels(&mut spec, &names.compose_project("durable"), key, 1, own);
         let healthcheck = spec.healthcheck.clone().filter(|check| check.test != Test::None);
         let depends_on = own
@@ -180,6 +190,12 @@ pub fn durable(
             replicas: vec![service::sealed(spec, paths)],
         });
     }
+    for key in project.file.durable.tls.keys() {
+        if !services.iter().any(|service| service.key == *key) {
+            let message = "there is no such durable service";
+            problems.push(project.problem(&["durable", "tls", key], message));
+        }
+    }
     services.sort_by(|a, b| a.key.cmp(&b.key));
     for service in &services {
         let build = builds.get(&service.key).map(|(build, _)| build);
@@ -194,6 +210,7 @@ pub fn durable(
         volumes: volumes.into_values().collect(),
         external: external.into_iter().collect(),
         services,
+        certified,
         warnings,
     })
 }

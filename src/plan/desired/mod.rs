@@ -12,11 +12,13 @@ mod proxy;
 mod routes;
 mod service;
 mod support;
+mod tls;
 
 pub use app::{App, Source, app, layer_labels};
 pub use clone::{CloneOf, Original, give_clone, mounts_on_copy};
 pub use colors::{fixed_addresses, shared_addresses};
 pub use durable::{Durable, durable};
 pub use image::builds;
-pub use proxy::{CertificateFiles, Proxy, certificates, listeners, proxy};
+pub use proxy::{CA_VOLUME, CertificateFiles, Proxy, ca_volume, certificates, listeners, proxy};
 pub use service::{Role, Service, is_of};
+pub use tls::Certified;

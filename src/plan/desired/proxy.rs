@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The volume with the local certificate authority, one for the host.
-const CA_VOLUME: &str = "envctl-ca";
+pub const CA_VOLUME: &str = "envctl-ca";
 const MEMORY: i64 = 256 << 20;
 
 /// The proxy as it shall be.
@@ -162,16 +162,21 @@ pub fn proxy(project: &config::Project, files: &compose::Project) -> Proxy {
     ] {
         spec.labels.insert(label.to_owned(), value);
     }
-    let ca = [(labels::LAYER.to_owned(), "ca".to_owned())].into();
     Proxy {
         network: proxy_network(names),
         volumes: vec![
             VolumeSpec { name: names.proxy_state(), labels: own, ..VolumeSpec::default() },
-            VolumeSpec { name: CA_VOLUME.to_owned(), labels: ca, ..VolumeSpec::default() },
+            ca_volume(),
         ],
         spec: spec.sealed(),
         certificates: certificates(project),
     }
+}
+
+/// The volume of the local authority.
+pub fn ca_volume() -> VolumeSpec {
+    let labels = [(labels::LAYER.to_owned(), "ca".to_owned())].into();
+    VolumeSpec { name: CA_VOLUME.to_owned(), labels, ..VolumeSpec::default() }
 }
 
 /// The network on which the proxy finds what routes lead to.

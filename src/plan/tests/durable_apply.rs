@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{Container, Mount, Publish, State, labels},
-    plan::{Action, Conflict, Difference},
+    plan::{self, Action, Conflict, Difference},
 };
 
 fn changed() -> Stage {
@@ -41,6 +41,16 @@ fn a_changed_definition_is_applied_on_the_same_volume_with_its_image_at_hand_fir
     [5] ←1,2,4  create db (mariadb:11.9)                         its definition changed
     [6] ←5      start db                                         depends on nothing
     [7] ←6      wait until db is healthy                         hub depends on it
+    ");
+    assert_snapshot!(plan::with_snapshots(&plan), @"
+    [1]         pull image mariadb:11.9                          db needs it
+    [2] ←1      check that mariadb:11.9 may open the data of db  the data is there already
+    [3] ←2      take a snapshot of db                            if mariadb:11.9 is of a higher version than its data
+    [4] ←3      stop db                                          its definition changed
+    [5] ←4      remove the container of db (its volumes stay)    its definition changed
+    [6] ←1,3,5  create db (mariadb:11.9)                         its definition changed
+    [7] ←6      start db                                         depends on nothing
+    [8] ←7      wait until db is healthy                         hub depends on it
     ");
     world.apply(&plan);
     assert_eq!(world.container("shop-devlocal-durable-db").image, "mariadb:11.9");

@@ -1,6 +1,7 @@
 //! Planners: the printed plan is the specification.
 
 mod aws;
+mod certificates;
 mod cleanup;
 mod clone;
 mod deploy;

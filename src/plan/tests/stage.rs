@@ -29,6 +29,7 @@ pub struct Stage {
     durable: OnceCell<Durable>,
     /// What is known of the AWS stack.
     pub aws: Option<plan::Aws>,
+    pub signing: plan::Signing,
     _folder: tempfile::TempDir,
 }
 
@@ -49,6 +50,7 @@ impl Stage {
             proxy: OnceCell::new(),
             durable: OnceCell::new(),
             aws: None,
+            signing: plan::Signing::default(),
             _folder: folder,
         }
     }
@@ -171,7 +173,8 @@ impl Stage {
     ) -> Result<(Plan, Vec<Difference>), Conflict> {
         let images = &world.images;
         let aws = self.aws.clone();
-        plan::durable_up(self.names(), self.durable(), &world.observed, images, aws, apply)
+        let (observed, signing) = (&world.observed, &self.signing);
+        plan::durable_up(self.names(), self.durable(), observed, images, aws, signing, apply)
     }
 
     pub fn switch(&self, world: &World, to: Color) -> Result<Plan, Conflict> {

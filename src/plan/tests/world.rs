@@ -183,7 +183,12 @@ impl World {
                     (state, false) => return Err(format!("it is {state:?}")),
                 }
             }
-            Action::Certify(_) | Action::Bake(..) | Action::Pipe(_) | Action::DeployAws(_) => {}
+            Action::Certify(_)
+            | Action::Sign(_)
+            | Action::Snapshot(_)
+            | Action::Bake(..)
+            | Action::Pipe(_)
+            | Action::DeployAws(_) => {}
             Action::Tell(request) => self.tell(request)?,
         }
         Ok(())

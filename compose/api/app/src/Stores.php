@@ -41,7 +41,11 @@ final class Stores
                 // Prepared by the server: values never become part of a statement.
                 PDO::ATTR_EMULATE_PREPARES => false,
                 PDO::MYSQL_ATTR_MULTI_STATEMENTS => false,
-            ],
+            ] + ($s->dbCa === '' ? [] : [
+                // TLS, with a server that this authority vouches for under the name it is reached by.
+                PDO::MYSQL_ATTR_SSL_CA => $s->dbCa,
+                PDO::MYSQL_ATTR_SSL_VERIFY_SERVER_CERT => true,
+            ]),
         );
     }
 

@@ -9,7 +9,8 @@ import psycopg2
 def ask(statement, *values):
     env = os.environ
     connection = psycopg2.connect(host=env["DB_HOST"], user=env["DB_USER"], password=env["DB_PASSWORD"],
-                                  dbname=env["DB_NAME"], connect_timeout=3)
+                                  dbname=env["DB_NAME"], connect_timeout=3,
+                                  sslmode="verify-full", sslrootcert=env["DB_CA"])
     with closing(connection), connection, connection.cursor() as cursor:
         cursor.execute(statement, values)
         return cursor.fetchall() if cursor.description else []
