@@ -44,7 +44,7 @@ fn the_idle_color_goes_once_nothing_is_open_on_it_and_its_images_with_it() {
     [6] ←2,3,5  remove network shop-devlocal-blue-network       blue is idle
     [7] ←2,5    remove network shop-devlocal-blue-network-back  blue is idle
     [8] ←2,5    remove volume shop-devlocal-blue-uploads        blue is idle
-    [9] ←5      remove image blue:1                             no container and no retained release uses it
+    [9] ←2,5    remove image blue:1                             no container and no retained release uses it
     ");
     world.apply(&plan);
     assert!(stage.cleanup(&world, Color::Blue).unwrap().is_empty());
