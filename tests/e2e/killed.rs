@@ -47,6 +47,7 @@ fn an_up_that_is_killed_at_any_moment_is_made_good_by_the_next() {
         };
         prepare(&sandbox, before, &mut rows);
         let mark = format!("round {round}");
+        let old = (before == Before::Live).then(|| sandbox.ask("/mark"));
         sandbox.mark_web(&mark);
 
         let after = random.below(takes[before as usize]);
@@ -60,6 +61,12 @@ fn an_up_that_is_killed_at_any_moment_is_made_good_by_the_next() {
         let last = killed.stderr.lines().last().unwrap_or_default().to_owned();
         println!("{round:2}: {before:?}, {} ms, {:?}: {last}", after.as_millis(), killed.code);
 
+        // What was live serves on, or the new one does.
+        if let Some(old) = old {
+            let now = sandbox.ask("/mark");
+            assert!(now == old || now == mark, "{now:?} is neither {old:?} nor {mark:?}");
+            assert_eq!(remembered(&sandbox), rows);
+        }
         let _ = sandbox.ok("up");
         in_order(&sandbox, &mark, &rows);
         remember(&sandbox, round);

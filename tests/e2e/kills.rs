@@ -16,7 +16,7 @@ use crate::support::{
     wait,
 };
 
-const KILLS: u64 = 7;
+const KILLS: u64 = 4;
 
 /// Web services with a volume and a network, a worker, and hooks around a switch and before a cleanup. Blue is live, green
 /// stands.

@@ -9,7 +9,7 @@ def ask(statement, *values):
     env = os.environ
     connection = pymysql.connect(host=env["DB_HOST"], user=env["DB_USER"], password=env["DB_PASSWORD"],
                                  database=env["DB_NAME"], autocommit=True, connect_timeout=3,
-                                 ssl_ca=env["DB_CA"], ssl_verify_identity=True)
+                                 ssl_ca=env["DB_CA"], ssl_verify_cert=True, ssl_verify_identity=True)
     with connection, connection.cursor() as cursor:
         cursor.execute(statement, values)
         return cursor.fetchall()
