@@ -89,18 +89,7 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
             format!("start {shown}"),
             format!("{to} is live"),
         );
-        let wait = Wait {
-            container: worker.name.clone(),
-            service: shown.clone(),
-            until: Until::Healthy,
-            limit: wait,
-        };
-        last.push(plan.push(
-            [start],
-            Action::Await(Box::new(wait)),
-            format!("wait until {shown} is healthy"),
-            "it works from here on",
-        ));
+        last.push(healthy(&mut plan, &[start], worker, to, wait, "it works from here on"));
     }
     let since: Option<jiff::Timestamp> =
         routing.switched.as_ref().and_then(|switched| switched.parse().ok());
@@ -130,19 +119,7 @@ pub(super) fn ready(
     }
     let mut after: Vec<Id> = vec![];
     for container in ended(observed, names, to).into_iter().filter(|_| new && !input.force) {
-        let shown = service_of(container, to);
-        let wait = Wait {
-            container: container.name.clone(),
-            service: shown.clone(),
-            until: Until::Healthy,
-            limit: wait,
-        };
-        after.push(plan.push(
-            [],
-            Action::Await(Box::new(wait)),
-            format!("wait until {shown} is healthy"),
-            "it does not run",
-        ));
+        after.push(healthy(plan, &[], container, to, wait, "it does not run"));
     }
     if observed.container(&names.proxy()).is_some_and(|proxy| !proxy.is_running()) {
         let start = Action::Start(names.proxy());
@@ -152,6 +129,21 @@ pub(super) fn ready(
     let (when, failure) = (When::BeforeSwitch, "its failure stops the switch");
     let moment = Moment { names, observed, color: to, when, wait, failure };
     Ok(moment.run(plan, after, |hook| new && not_done(hook)))
+}
+
+/// Adds the wait for a container that is there.
+fn healthy(
+    plan: &mut Plan,
+    after: &[Id],
+    container: &Container,
+    color: Color,
+    limit: std::time::Duration,
+    reason: &str,
+) -> Id {
+    let service = service_of(container, color);
+    let title = format!("wait until {service} is healthy");
+    let wait = Wait { container: container.name.clone(), service, until: Until::Healthy, limit };
+    plan.push(after.iter().copied(), Action::Await(Box::new(wait)), title, reason)
 }
 
 /// `green/api`.
