@@ -20,6 +20,7 @@ mod e2e {
     mod copies;
     mod crashes;
     mod docs;
+    mod down;
     mod durable;
     mod durable_states;
     mod elsewhere;

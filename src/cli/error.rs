@@ -476,6 +476,9 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         Conflict::Live { color } => {
             vec![format!("the idle one is {}: leave the color out", color.other())]
         }
+        Conflict::Serves { .. } => {
+            vec!["`--confirm NAME` with the environment's name takes it away".to_owned()]
+        }
         Conflict::TakesShare { color, .. } => vec![format!(
             "`envctl switch {color}` gives it all of the traffic, `envctl switch --weight 0` none"
         )],

@@ -23,6 +23,8 @@ pub enum Conflict {
     NeedsApply { service: String },
     #[error("{color} is live")]
     Live { color: crate::model::Color },
+    #[error("{color} is live, and the environment's name was not given")]
+    Serves { color: crate::model::Color },
     #[error("{color} takes {weight} % of new clients")]
     TakesShare { color: crate::model::Color, weight: u8 },
     #[error("{color}/{service} runs once: it has no replicas")]

@@ -33,10 +33,11 @@ pub fn durable_down(names: &Names, observed: &Observed, volumes: bool) -> Plan {
             "its data is in volumes",
         ));
     }
+    // `durable up` makes that of the proxy too, where a route leads to a durable service.
     let mut networks: Vec<&str> = observed
         .networks
         .iter()
-        .filter(|network| durable(&network.labels))
+        .filter(|it| durable(&it.labels) || conflict::is_ours(&it.labels, names, "proxy"))
         .map(|network| network.name.as_str())
         .collect();
     networks.sort_unstable();

@@ -7,6 +7,7 @@ mod canary;
 mod cancel;
 mod clone;
 mod crash;
+mod down;
 mod durable;
 mod durable_data;
 mod durable_states;

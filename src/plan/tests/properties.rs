@@ -189,7 +189,7 @@ thread_local! {
 
 /// Every plan that a command other than `durable` may come to.
 fn plans(stage: &Stage, world: &World) -> Vec<Result<Plan, Conflict>> {
-    let mut all = vec![];
+    let mut all = [false, true].map(|confirmed| stage.down(world, confirmed)).to_vec();
     APPS.with(|apps| {
         for app in apps {
             for force in [false, true] {
