@@ -38,9 +38,10 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     }
     let environment = &project.names.environment;
     let live = ops::serving(&look).await?;
-    if let Some(color) = live {
+    if live.is_some() || args.confirm.is_some() {
         let project = &project.names.project;
-        let question = format!("{color} is live: `{environment}` of `{project}` will not answer.");
+        let color = live.map(|color| format!("{color} is live: ")).unwrap_or_default();
+        let question = format!("{color}`{environment}` of `{project}` will not answer.");
         durable::sure(context, environment, &question, args.confirm.as_deref()).await?;
     }
     options.confirmed = live.is_some();

@@ -227,7 +227,7 @@ async fn down(
         say_lost(context, &look, data).await?;
         live = ops::serving(&look).await?;
     }
-    if data != Data::Stays || live.is_some() {
+    if data != Data::Stays || live.is_some() || confirm.is_some() {
         let question = question(&project.names, live, data);
         sure(context, environment, &question, confirm).await?;
     }

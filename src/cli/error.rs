@@ -458,6 +458,9 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         Conflict::VolumeInUse { holder, .. } => vec![format!(
             "two databases on the same files spoil them: `docker rm {holder}` once it is not needed, or another volume"
         )],
+        Conflict::VolumeHeld { holder, .. } => vec![format!(
+            "nothing was touched: `envctl cleanup` takes the idle color away first, `envctl down` the whole app, `docker rm --force {holder}` what is not envctl's"
+        )],
         Conflict::NoDurable { .. } => {
             vec!["`envctl durable up` brings it up, `envctl up` everything".to_owned()]
         }

@@ -17,6 +17,8 @@ pub enum Conflict {
     NoExternal { kind: &'static str, name: String },
     #[error("the volume `{volume}` is in use by the container `{holder}` ({owner})")]
     VolumeInUse { volume: String, holder: String, owner: String },
+    #[error("the container `{holder}` holds the volume `{volume}`, which so cannot be deleted")]
+    VolumeHeld { volume: String, holder: String },
     #[error("the durable layer is not up: network `{network}` is not there")]
     NoDurable { network: String },
     #[error("the network of `{service}` is gone, and its definition changed since it was made")]

@@ -17,11 +17,14 @@ fn the_app_goes_with_all_that_is_its_own_and_up_brings_it_back_on_the_same_data(
     let database = engine::container(&sandbox.thing("durable-mariadb"));
 
     // What serves does not go, nor what it needs, unless the name is given.
-    for words in ["down", "down --confirm ci", "durable down", "durable down --confirm ci"] {
-        let refused = sandbox.envctl(words).run().code(2).says("green is live");
-        let _ = refused.says("devlocal");
+    for (words, told) in [
+        ("down", "green is live: `devlocal` of"),
+        ("down --confirm ci", "that is not `devlocal`"),
+        ("durable down", "green is live, and left without its database"),
+        ("durable down --confirm ci", "that is not `devlocal`"),
+    ] {
+        let _ = sandbox.envctl(words).run().code(2).says(told);
     }
-    let _ = sandbox.envctl("durable down").run().code(2).says("left without its database");
     for words in ["down --dry-run", "plan down"] {
         let _ = sandbox.ok(words).shows("stop the proxy").shows("remove container");
     }
@@ -38,6 +41,7 @@ fn the_app_goes_with_all_that_is_its_own_and_up_brings_it_back_on_the_same_data(
     assert_eq!(images.iter().filter(own).collect::<Vec<_>>(), [""; 0]);
     assert_eq!(engine::container(&sandbox.thing("durable-mariadb")), database);
     let _ = sandbox.ok("down").says("was down already");
+    let _ = sandbox.envctl("down --confirm ci").run().code(2);
     let _ = sandbox.ok("history").shows("down").shows("switch");
     assert_eq!(sandbox.live(), None);
 

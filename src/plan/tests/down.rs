@@ -33,7 +33,30 @@ fn both_colors_go_once_the_workers_and_the_proxy_have_stopped_and_the_hooks_have
     let (stage, mut world) = both();
     world.remove_container("shop-devlocal-blue-web-1");
     let plan = stage.down(&world, true).unwrap();
-    assert_snapshot!(plan, @"");
+    assert_snapshot!(plan, @"
+    [1]                    stop shop-devlocal-green-worker-1               the app goes
+    [2]  ←1                stop the proxy                                  its requests end first
+    [3]  ←2                run blue/goodbye                                hooks.before_cleanup
+    [4]  ←3                wait until blue/goodbye has ended well          its failure keeps the color
+    [5]  ←4                remove container shop-devlocal-blue-goodbye-1   the app goes
+    [6]  ←4                remove container shop-devlocal-blue-worker-1    the app goes
+    [7]  ←4,5,6            remove network shop-devlocal-blue-network       the app goes
+    [8]  ←4                remove volume shop-devlocal-blue-uploads        the app goes
+    [9]  ←2                run green/goodbye                               hooks.before_cleanup
+    [10] ←9                wait until green/goodbye has ended well         its failure keeps the color
+    [11] ←10               remove container shop-devlocal-green-goodbye-1  the app goes
+    [12] ←10               stop shop-devlocal-green-web-1                  the app goes
+    [13] ←12               remove container shop-devlocal-green-web-1      the app goes
+    [14] ←10               remove container shop-devlocal-green-worker-1   the app goes
+    [15] ←10,11,13,14      remove network shop-devlocal-green-network      the app goes
+    [16] ←10,13            remove volume shop-devlocal-green-uploads       the app goes
+    [17] ←2,5,6,11,13,14   remove container shop-devlocal-proxy            the app goes
+    [18] ←5,6,11,13,14,17  remove network shop-devlocal-proxy-network      the app goes
+    [19] ←6                remove image blue:1                             no container and no retained release uses it
+    [20] ←17               remove image envctl-proxy:1                     no container and no retained release uses it
+    [21] ←13,14            remove image green:1                            no container and no retained release uses it
+    [22] ←5,11             remove image tool:1                             no container and no retained release uses it
+    ");
     let durable = |world: &World| {
         let volumes = world.observed.volumes.iter().map(|volume| volume.name.clone());
         (world.durable(), volumes.filter(|name| !name.contains("uploads")).collect::<Vec<_>>())
@@ -81,6 +104,6 @@ fn a_network_and_images_that_others_need_stay() {
     world.apply(&plan);
     assert!(world.observed.network("shop-devlocal-proxy-network").is_some());
     // The last one on it takes it along.
-    world.apply(&durable_down(stage.names(), &world.observed, false));
+    world.apply(&durable_down(stage.names(), &world.observed, false).unwrap());
     assert!(world.observed.network("shop-devlocal-proxy-network").is_none());
 }

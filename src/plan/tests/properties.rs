@@ -319,7 +319,7 @@ proptest! {
     ) {
         STAGE.with(|stage| {
             let up = stage.durable_up(&world, apply).map(|(plan, _)| plan);
-            let down = plan::durable_down(stage.names(), &world.observed, false);
+            let down = plan::durable_down(stage.names(), &world.observed, false).unwrap();
             for plan in up.into_iter().chain([down]) {
                 let (containers, volumes) = touched(&plan);
                 for name in containers {
