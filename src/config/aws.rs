@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{ConfigError, Project, scalar::optional_number};
 use crate::{
-    aws::{self, Credentials, Resources, Section, Template},
+    aws::{self, Credentials, Parameter, Resources, Section, Template, Values},
     base::{files, words},
     compose::{self, Problem, Problems},
 };
@@ -105,7 +105,7 @@ pub struct Aws {
     pub region: String,
     pub template: Template,
     /// Of the user's own template.
-    pub parameters: IndexMap<String, String>,
+    pub parameters: Vec<Parameter>,
     pub identities: Vec<String>,
 }
 
@@ -154,7 +154,7 @@ impl Aws {
         let region = region.or_else(|| variable("AWS_DEFAULT_REGION"));
         let (template, parameters) = match &file.template {
             Some(path) => own_template(project, file, path)?,
-            None => (short(project, file, &endpoint)?, IndexMap::new()),
+            None => (short(project, file, &endpoint)?, vec![]),
         };
         Ok(Some(Self {
             stack: stack_name(&project.names.prefix()),
@@ -211,16 +211,9 @@ fn short(project: &Project, file: &AwsFile, endpoint: &Endpoint) -> Result<Templ
         })
         .collect();
     // A template is kept in clear by whoever deploys it.
-    let secret = |text: &str| {
-        let listed = project.file.credentials.iter().chain(project.credentials.keys());
-        listed
-            .filter_map(|name| Some((name, project.variables.get(name)?)))
-            .find(|(_, value)| value.len() >= SHORTEST && text.contains(value.as_str()))
-            .map(|(name, _)| name.clone())
-    };
     for (section, all) in file.sections() {
         for (name, value) in all.iter().filter(|_| section != "secrets") {
-            if let Some(credential) = secret(&value.to_string()) {
+            if let Some(credential) = credential(project, value) {
                 let message = format!(
                     "the credential {credential} would be in the template: `secrets` keep it"
                 );
@@ -234,12 +227,31 @@ fn short(project: &Project, file: &AwsFile, endpoint: &Endpoint) -> Result<Templ
     }
 }
 
+/// The credential whose value stands in a value of the file.
+fn credential<'a>(project: &'a Project, value: &Value) -> Option<&'a str> {
+    let mut listed = project.file.credentials.iter().chain(project.credentials.keys());
+    let stands = |name: &&String| {
+        let words = project.variables.get(*name);
+        words.is_some_and(|words| words.len() >= SHORTEST && holds(value, words))
+    };
+    listed.find(stands).map(String::as_str)
+}
+
+fn holds(value: &Value, words: &str) -> bool {
+    match value {
+        Value::String(text) => text.contains(words),
+        Value::Array(all) => all.iter().any(|it| holds(it, words)),
+        Value::Object(all) => all.iter().any(|(key, it)| key.contains(words) || holds(it, words)),
+        other => other.to_string().contains(words),
+    }
+}
+
 /// The user's own template, as its file has it.
 fn own_template(
     project: &Project,
     file: &AwsFile,
     path: &std::path::Path,
-) -> Result<(Template, IndexMap<String, String>), ConfigError> {
+) -> Result<(Template, Vec<Parameter>), ConfigError> {
     let mut problems = vec![];
     for (section, all) in file.sections() {
         if section != "parameters" && !all.is_empty() {
@@ -267,15 +279,36 @@ fn own_template(
         problems.push(Problem::of_file(&path, "a CloudFormation template has `Resources`"));
     }
     let known = members("Parameters");
-    let mut parameters = IndexMap::new();
+    let outputs = members("Outputs");
+    let mut parameters = vec![];
     for (name, value) in &file.parameters {
-        if !known.iter().any(|(known, _)| known == name) {
+        let place = ["aws", "parameters", name];
+        let own = known.iter().find(|(known, _)| known == name);
+        if own.is_none() {
             let near = words::nearest(name, known.iter().map(|(known, _)| known.as_str()));
             let message = format!("the template has no parameter `{name}`");
             let hint = near.map(|near| format!("did you mean `{near}`?"));
-            problems.push(project.problem(&["aws", "parameters", name], message).with_hint(hint));
+            problems.push(project.problem(&place, message).with_hint(hint));
         }
-        let text = match value {
+        let hidden = own.and_then(|(_, of)| of.get("NoEcho")).is_some_and(is_true);
+        if let Some(credential) = credential(project, value) {
+            if own.is_some() && !hidden {
+                let message = format!(
+                    "the credential {credential} would be told to all who may look at the stack: the template's parameter `{name}` has no `NoEcho`"
+                );
+                let hint = format!("give `{name}` in the template `NoEcho: true`");
+                problems.push(project.problem(&place, message).with_hint(Some(hint)));
+            }
+            for (output, _) in outputs.iter().filter(|(_, of)| shows(of, name)) {
+                let message = format!(
+                    "the output `{output}` of the template would tell the credential {credential}"
+                );
+                let hint = "take it out of `Outputs`: a service has the credential as a variable";
+                let hint = Some(hint.to_owned());
+                problems.push(project.problem(&place, message).with_hint(hint));
+            }
+        }
+        let value = match value {
             Value::String(text) => text.clone(),
             Value::Array(list) => list
                 .iter()
@@ -284,7 +317,7 @@ fn own_template(
                 .join(","),
             other => other.to_string(),
         };
-        parameters.insert(name.clone(), text);
+        parameters.push(Parameter { name: name.clone(), value, hidden });
     }
     if !problems.is_empty() {
         return Err(Problems(problems).into());
@@ -294,12 +327,22 @@ fn own_template(
     };
     let queues = members("Resources").into_iter().filter(is_queue);
     let template = Template {
-        outputs: members("Outputs").into_iter().map(|(name, _)| name).collect(),
+        outputs: outputs.into_iter().map(|(name, _)| name).collect(),
         queues: queues.map(|(id, _)| (id.clone(), id)).collect(),
         body,
         secrets: vec![],
     };
     Ok((template, parameters))
+}
+
+fn is_true(value: &serde_yaml::Value) -> bool {
+    value.as_bool() == Some(true) || value.as_str() == Some("true")
+}
+
+/// Whether a part of a template has the value of a parameter.
+fn shows(part: &serde_yaml::Value, parameter: &str) -> bool {
+    let mark = Values::from([(parameter.to_owned(), "mark".to_owned())]);
+    aws::filled(part.clone(), &mark) != *part
 }
 
 impl Project {
@@ -412,6 +455,31 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_goes_only_to_a_parameter_that_tells_nobody_and_to_no_output() {
+        let file = "name: shop\napp: {}\ncredentials: [TOKEN]\naws:\n  service: l\n  template: t.yaml\n  parameters: { Token: 'a${TOKEN}', Stage: ci }\n";
+        let credentials = (".envctl/devlocal.credentials", "TOKEN='0123\"456\\789'\n");
+        let template = |echo: &str, output: &str| {
+            format!(
+                "Parameters:\n  Token: {{ Type: String{echo} }}\n  Stage: {{ Type: String }}\nResources:\n  T: {{ Type: AWS::SecretsManager::Secret, Properties: {{ SecretString: !Ref Token }} }}\nOutputs:\n  Arn: {{ Value: !Ref T }}\n  Shown: {{ Value: !Sub '${{{output}}}' }}\n"
+            )
+        };
+        let opened = |text: &str| open(&[("envctl.yaml", file), ("t.yaml", text), credentials]).1;
+        let told = opened(&template("", "Stage")).unwrap_err();
+        let place = "envctl.yaml:7:24 aws.parameters.Token: the credential TOKEN would be told";
+        assert!(told.contains(place) && told.contains("has no `NoEcho`"), "{told}");
+        assert!(told.contains("`NoEcho: true`") && !told.contains("456"), "{told}");
+
+        let shown = opened(&template(", NoEcho: true", "Token")).unwrap_err();
+        assert!(shown.contains("the output `Shown` of the template would tell"), "{shown}");
+
+        let project = opened(&template(", NoEcho: 'true'", "Stage")).unwrap();
+        let aws = project.aws.unwrap();
+        assert!(aws.parameters[0].hidden && !aws.parameters[1].hidden);
+        assert_eq!(aws.parameters[0].value, "a0123\"456\\789");
+        assert!(!format!("{aws:?}").contains("456"), "{aws:?}");
+    }
+
+    #[test]
     fn a_template_of_ones_own_has_its_outputs_and_parameters() {
         let template = "Parameters:\n  Stage: { Type: String }\nResources:\n  Orders: { Type: AWS::SQS::Queue, Properties: { QueueName: !Sub 'orders-${Stage}' } }\nOutputs:\n  Url: { Value: !Ref Orders }\n";
         let file = |parameter: &str| {
@@ -426,7 +494,12 @@ mod tests {
             (aws.template.outputs, aws.template.body.as_str()),
             (vec!["Url".to_owned()], template)
         );
-        assert_eq!((aws.parameters["Stage"].as_str(), aws.stack.as_str()), ("ci", "shop-devlocal"));
+        let stage = &aws.parameters[0];
+        assert_eq!(
+            (stage.name.as_str(), stage.value.as_str(), stage.hidden),
+            ("Stage", "ci", false)
+        );
+        assert_eq!(aws.stack, "shop-devlocal");
         assert_eq!(aws.template.queues["Orders"], "Orders");
         let typo = file("Stag");
         let (_folder, project) = open(&[("envctl.yaml", &typo), ("t.yaml", template)]);

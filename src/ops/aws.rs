@@ -42,7 +42,7 @@ fn job(aws: &config::Aws, at: At, may_lose: bool) -> AwsJob {
         at,
         region: aws.region.clone(),
         template: aws.template.clone(),
-        parameters: aws.parameters.clone().into_iter().collect(),
+        parameters: aws.parameters.clone(),
         identities: aws.identities.clone(),
         may_lose,
     }
