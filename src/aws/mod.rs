@@ -12,9 +12,11 @@ mod resources;
 mod secret;
 mod short;
 mod template;
+#[cfg(test)]
+mod tests;
 mod xml;
 
-pub use calls::{Change, ChangeSet, Deployed, Event, Message, Moved, Stack};
+pub use calls::{Change, ChangeSet, Deployed, Event, Message, Moved, Scripts, Stack};
 pub use client::{Client, Credentials};
 pub use compare::{Changes, Resource, compare};
 pub use error::AwsError;
