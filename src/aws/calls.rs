@@ -83,6 +83,16 @@ pub struct Deployed {
     pub status: String,
 }
 
+/// How far LocalStack's scripts of `/etc/localstack/init` are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scripts {
+    /// None is still to come.
+    pub done: bool,
+    /// `10-queues.sh`: those under way.
+    pub running: Vec<String>,
+    pub failed: Vec<String>,
+}
+
 /// A message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Message {
@@ -118,6 +128,21 @@ impl Client {
         parameters: &[(&str, &str)],
     ) -> Result<Element, AwsError> {
         self.query(CLOUDFORMATION, CLOUDFORMATION_VERSION, action, parameters).await
+    }
+
+    /// How far the scripts of a LocalStack are that starts; none where it is none, or an old one.
+    pub async fn scripts(&self) -> Result<Option<Scripts>, AwsError> {
+        let Some(told) = self.get("/_localstack/init").await? else { return Ok(None) };
+        let in_state = |state: &str| -> Vec<String> {
+            let all = told["scripts"].as_array().into_iter().flatten();
+            let all = all.filter(|script| script["state"] == state);
+            all.filter_map(|script| Some(script["name"].as_str()?.to_owned())).collect()
+        };
+        Ok(Some(Scripts {
+            done: told["completed"]["READY"] == true,
+            running: in_state("RUNNING"),
+            failed: in_state("ERROR"),
+        }))
     }
 
     /// A stack; none where there is none of that name.

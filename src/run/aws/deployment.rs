@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     AwsFailure, Standing, connect,
+    connect::when_ready,
     standing::{change_set_name, hidden, standing},
 };
 use crate::{
     aws::{self, AwsError, Client, HIDDEN, Parameter, Stack},
     engine::{self, Engine},
-    plan::{At, AwsJob},
+    plan::AwsJob,
     run::{Poll, RunError, WaitError, poll},
 };
 
@@ -28,7 +29,7 @@ pub async fn deploy(
     job: &AwsJob,
     progress: Progress<'_>,
 ) -> Result<BTreeMap<String, String>, RunError> {
-    let client = connect(engine, job).await?;
+    let client = when_ready(engine, job).await?;
     Deployment { client: &client, job, progress }.run(engine).await
 }
 
@@ -58,10 +59,8 @@ impl Deployment<'_> {
         let Self { client, job, .. } = *self;
         self.settled().await?;
         let mut standing = standing(client, job).await?;
-        let fixed: Vec<aws::Resource> = match job.at {
-            At::Container { .. } => standing.changes.not_made().cloned().collect(),
-            At::Url { .. } => vec![],
-        };
+        let fixed: Vec<aws::Resource> =
+            if self.is_aws() { vec![] } else { standing.changes.not_made().cloned().collect() };
         if standing.stack.is_some() && !fixed.is_empty() {
             if !job.may_lose {
                 return Err(AwsFailure::Fixed { stack: job.stack.clone(), fixed }.into());
@@ -144,7 +143,7 @@ impl Deployment<'_> {
 
     /// Whether the states of a stack are what AWS means by them: LocalStack calls an update rolled back that stands.
     const fn is_aws(&self) -> bool {
-        matches!(self.job.at, At::Url { .. })
+        !self.client.is_localstack()
     }
 
     async fn at_rest(&self) -> Result<Option<Stack>, RunError> {

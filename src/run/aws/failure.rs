@@ -31,6 +31,13 @@ pub enum AwsFailure {
         fixed.iter().map(|it| format!("{} ({})", it.id, it.kind)).collect::<Vec<_>>().join(", ")
     )]
     Fixed { stack: String, fixed: Vec<aws::Resource> },
+    #[error("aws stack {stack}: {at} is not ready after {seconds} s: {reason}")]
+    NotReady { stack: String, at: String, seconds: u64, reason: String },
+    #[error(
+        "aws stack {stack}: scripts failed that LocalStack runs when it starts: {}",
+        failed.join(", ")
+    )]
+    Scripts { stack: String, failed: Vec<String> },
     #[error("aws stack {stack} is still busy after {} s: {reason}", LIMIT.as_secs())]
     Late { stack: String, reason: String },
 }
@@ -43,11 +50,16 @@ impl AwsFailure {
                     *text = secrets.redact(text);
                 }
             }
-            Self::Late { reason, .. } => *reason = secrets.redact(reason),
+            Self::Late { reason, .. } | Self::NotReady { reason, .. } => {
+                *reason = secrets.redact(reason);
+            }
             Self::Call { source: AwsError::Refused { message, .. }, .. } => {
                 *message = secrets.redact(message);
             }
-            Self::Call { .. } | Self::WouldLose { .. } | Self::Fixed { .. } => {}
+            Self::Call { .. }
+            | Self::WouldLose { .. }
+            | Self::Fixed { .. }
+            | Self::Scripts { .. } => {}
         }
     }
 }

@@ -6,7 +6,7 @@ mod failure;
 mod outputs;
 mod standing;
 
-pub use connect::connect;
+pub use connect::{NoWay, connect};
 pub use deployment::deploy;
 pub use failure::AwsFailure;
 pub use outputs::{filled, outputs_hash};

@@ -1,11 +1,11 @@
 //! How the stack stands beside what it shall be.
 
+use super::AwsFailure;
 use crate::{
     aws::{self, AwsError, Changes, Client, HIDDEN, Stack, Values},
     base::clock,
     model::hash_of,
     plan::AwsJob,
-    run::RunError,
 };
 
 /// How a stack stands beside what it shall be.
@@ -80,13 +80,10 @@ fn values(stack: &Stack, job: &AwsJob) -> Values {
     values
 }
 
-fn call(job: &AwsJob, source: AwsError) -> RunError {
-    AwsFailure::Call { stack: job.stack.clone(), source }.into()
-}
-
 /// Looks how a stack stands, and changes nothing.
-pub async fn standing(client: &Client, job: &AwsJob) -> Result<Standing, RunError> {
-    look(client, job).await.map_err(|source| call(job, source))
+pub async fn standing(client: &Client, job: &AwsJob) -> Result<Standing, AwsFailure> {
+    let looked = look(client, job).await;
+    looked.map_err(|source| AwsFailure::Call { stack: job.stack.clone(), source })
 }
 
 async fn look(client: &Client, job: &AwsJob) -> Result<Standing, AwsError> {
