@@ -233,17 +233,17 @@ fn each_color_has_a_stack_in_its_own_localstack() {
     assert_eq!(sandbox.live().as_deref(), Some("blue"));
     assert_eq!(sandbox.ask("/mark"), url);
     sandbox.edit("stack.yaml", "  Pool: { Type: AWS::Cognito::UserPool }\n", "");
-    sandbox.edit("stack.yaml", "QueueName: orders", "QueueName: !Sub 'orders${Suffix}'");
+    sandbox.edit("stack.yaml", "QueueName: orders", "QueueName: !Sub 'order${Suffix}'");
     let parameters = "Parameters:\n  Suffix: { Type: String }\nResources:";
     sandbox.edit("stack.yaml", "Resources:", parameters);
-    let given = "template: stack.yaml, parameters: { Suffix: '${SUFFIX:-}' }";
+    let given = "template: stack.yaml, parameters: { Suffix: '${SUFFIX:-s}' }";
     sandbox.edit("envctl.yaml", "template: stack.yaml", given);
     let _ = sandbox.ok("up").says("green is live");
     assert_eq!(sandbox.ask("/mark"), url);
     let _ = sandbox.ok("up").says("up to date");
-    let _ = sandbox.envctl("up").env("SUFFIX", "-ci").run().ok().says("blue is live");
+    let _ = sandbox.envctl("up").env("SUFFIX", "s-ci").run().ok().says("blue is live");
     assert_eq!(sandbox.ask("/mark"), format!("{url}-ci"));
-    let _ = sandbox.envctl("up").env("SUFFIX", "-ci").run().ok().says("up to date");
+    let _ = sandbox.envctl("up").env("SUFFIX", "s-ci").run().ok().says("up to date");
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn blocks(text: &str, kind: &str) -> Vec<(usize, String)> {
 #[test]
 fn each_sh_block_runs_to_its_end() {
     let sandbox = Sandbox::demo();
+    let _ = sandbox.ok("credentials");
     let bin = sandbox.path("../bin");
     let tmp = sandbox.path("../tmp");
     for folder in [&bin, &tmp] {
@@ -82,11 +83,10 @@ fn shape(line: &str) -> String {
         }
         let mut out = String::new();
         for part in word.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '.') {
-            let end =
-                part.len() - usize::from(part.ends_with(|c: char| !c.is_ascii_alphanumeric()));
-            let number = part[..end].chars().all(|c| c.is_ascii_digit() || c == '.') && end > 0;
-            out.push_str(if number || hash(&part[..end]) { "#" } else { &part[..end] });
-            out.push_str(&part[end..]);
+            let own = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+            let number = !own.is_empty() && own.chars().all(|c| c.is_ascii_digit() || c == '.');
+            out.push_str(if number || hash(own) { "#" } else { own });
+            out.push_str(&part[own.len()..]);
         }
         out
     };
