@@ -394,6 +394,9 @@ fn engine_hints(error: &EngineError) -> Vec<String> {
         EngineError::NoBindSource { .. } => one(
             "bind sources are looked up on the engine's host: in a job's container or with Docker-in-Docker the checkout has to be at the same path there (docs/ci.md)",
         ),
+        EngineError::BeingRemoved { .. } => one(
+            "the engine still takes it back for a command that was broken off: run the command again",
+        ),
         EngineError::NameTaken { name, .. } => vec![format!(
             "`docker inspect {name}` shows whose it is; envctl never removes what is not its own"
         )],

@@ -1,5 +1,6 @@
 //! Executes a plan: order, concurrency, cancellation, events. Takes no decisions. Imports what is below it.
 
+mod anew;
 mod aws;
 mod bake;
 mod certificates;
