@@ -6,6 +6,7 @@ mod support;
 
 mod e2e {
     mod aws;
+    mod aws_resources;
     mod bake;
     mod bench;
     mod broken;

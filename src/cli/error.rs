@@ -223,6 +223,9 @@ impl CliError {
             OpsError::LookCounts { .. } => {
                 one("its dead-letter queue can be looked into; on LocalStack any queue can")
             }
+            OpsError::NotMoved { .. } => one(
+                "none is lost: what was not moved waits in the dead-letter queue, and the same command moves it",
+            ),
             OpsError::NothingLive => one("`envctl up` brings everything up"),
             OpsError::Interrupted => {
                 one("what was done stands; running the command again goes on from here")
@@ -283,6 +286,7 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::NoStack { .. }
         | OpsError::NotOnAws { .. }
         | OpsError::LookCounts { .. }
+        | OpsError::NotMoved { .. }
         | OpsError::NothingLive
         | OpsError::ProxyStopped
         | OpsError::NothingToRollBack { .. }
@@ -320,7 +324,10 @@ const fn engine(error: &EngineError) -> Exit {
 
 const fn aws(failure: &AwsFailure) -> Exit {
     match failure {
-        AwsFailure::Stack { .. } | AwsFailure::Late { .. } => Exit::Unhealthy,
+        AwsFailure::Stack { .. }
+        | AwsFailure::Late { .. }
+        | AwsFailure::NotReady { .. }
+        | AwsFailure::Scripts { .. } => Exit::Unhealthy,
         AwsFailure::Call { .. } | AwsFailure::WouldLose { .. } | AwsFailure::Fixed { .. } => {
             Exit::Failed
         }
@@ -336,10 +343,17 @@ fn aws_hints(failure: &AwsFailure) -> Vec<String> {
         AwsFailure::Fixed { .. } => {
             "`envctl aws apply` makes the whole stack anew: messages of its queues and objects of its buckets go"
         }
-        AwsFailure::Call { source: AwsError::Unreachable { .. }, .. } => {
+        AwsFailure::Scripts { .. } => {
+            "`envctl durable logs` or `envctl logs` shows what they said; mended, they run when its container is started anew"
+        }
+        AwsFailure::NotReady { .. }
+        | AwsFailure::Call { source: AwsError::Unreachable { .. }, .. } => {
             "is it up? `envctl durable logs` or `envctl logs` shows what it says"
         }
-        AwsFailure::Call { .. } | AwsFailure::Late { .. } => return vec![],
+        AwsFailure::Late { .. } => {
+            "`envctl aws status` shows how the stack stands; the same command goes on from there"
+        }
+        AwsFailure::Call { .. } => return vec![],
     };
     vec![text.to_owned()]
 }

@@ -1,5 +1,6 @@
 //! Use cases on the in-memory engine.
 
+mod aws;
 mod bake;
 mod builds;
 mod by_id;
@@ -13,6 +14,7 @@ mod durable_data;
 mod durable_states;
 mod faults;
 mod hooks;
+mod localstack;
 mod lock;
 mod proxy;
 mod restore;
