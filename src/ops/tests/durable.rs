@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::stage::Stage;
+use super::stage::{DB, Stage};
 use crate::{
     engine::{Engine as _, memory::Behaviour},
     model::Outcome,
@@ -83,6 +83,17 @@ async fn down_with_volumes_takes_the_data_and_nothing_of_others() {
         volumes,
         ["envctl-ca (volume)", "other (volume)", "shop-devlocal-proxy-state (volume)"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_snapshot_keeps_is_told_where_there_is_any() {
+    let mut stage = Stage::new();
+    let redis = "services:\n  sessions: { image: redis, volumes: [\"sessions:/data\"] }\n";
+    let db = DB.replace("services:\n", redis).replace("data: }", "data: , sessions: }");
+    stage.with_db(&db);
+    assert_eq!(ops::without_snapshot(&stage.session()).await.unwrap(), [""; 0]);
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
+    assert_eq!(ops::without_snapshot(&stage.session()).await.unwrap(), ["sessions"]);
 }
 
 #[tokio::test(start_paused = true)]
