@@ -16,6 +16,8 @@ pub enum EngineError {
     PortTaken { container: String, address: String, port: u16, holder: Option<String> },
     #[error("no container `{name}`")]
     NoContainer { name: String },
+    #[error("container `{name}` is being removed")]
+    BeingRemoved { name: String },
     #[error("image `{reference}` is not on the engine")]
     NoImage { reference: String },
     #[error("image `{reference}` cannot be pulled: {reason}")]

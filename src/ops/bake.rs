@@ -1,10 +1,8 @@
 //! `--bake`: what came of the watch over a color that got traffic, and the way back.
 
 use super::{
-    OpsError, Session,
-    history::{self, Recorded},
-    state,
-    switch::{SwitchOptions, image_ids, planned},
+    OpsError, Session, history, state,
+    switch::{SwitchOptions, planned, standing},
 };
 use crate::{
     model::{
@@ -80,11 +78,7 @@ async fn back(session: &Session<'_>, to: Color) -> Result<(), OpsError> {
     let plan = planned(session, &observed, &routing, to, options).await?;
     let stack = &routing.stacks[&to];
     // What did not hold is no release to go back to: the history does not say that it was replaced.
-    let recorded = Recorded::new("rollback")
-        .release(to, &stack.release)
-        .made_of(stack.revision.as_deref(), stack.images.clone())
-        .image_ids(image_ids(session, &observed, to))
-        .plan(&plan);
+    let recorded = standing(session, &observed, "rollback", (to, stack)).plan(&plan);
     history::recorded(session, recorded, async || session.execute(&plan, Some(to)).await.map(drop))
         .await
 }

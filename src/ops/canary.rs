@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{
-    OpsError, Session, SwitchOptions, bake,
-    history::{self, Recorded},
+    OpsError, Session, SwitchOptions,
     lock::locked,
     state,
-    switch::{image_ids, input, started_hooks, warn_if_forced},
+    switch::{carry_out, input, standing, started_hooks, warn_if_forced},
 };
 use crate::{
     model::{Color, Figures, Observed, Routing, control::Draining},
@@ -66,22 +65,11 @@ pub async fn share(
         let unforced = SwitchOptions { force: false, ..options };
         let unforced = planned(session, &observed, &routing, unforced, weight).await;
         warn_if_forced(session, options, unforced.err());
-        let recorded = Recorded::new(&command)
-            .release(to, &stack.release)
-            .made_of(stack.revision.as_deref(), stack.images.clone())
-            .image_ids(image_ids(session, &observed, to))
+        let recorded = standing(session, &observed, &command, (to, stack))
             .plan(&shared.plan)
             .forced(options.force);
-        let done = history::recorded(session, recorded, async || {
-            match session.execute(&shared.plan, Some(to)).await {
-                Err(OpsError::Failed { failure, color }) => {
-                    Err(bake::exceeded(&failure, to).unwrap_or(OpsError::Failed { failure, color }))
-                }
-                done => done,
-            }
-        })
-        .await;
-        (_, shared.bake) = bake::end(session, options.bake, to, Some(live), done).await?;
+        let watched = (options.bake, Some(live));
+        (_, shared.bake) = carry_out(session, recorded, &shared.plan, to, watched).await?;
         if let Some(status) = state::proxy_status(session, &observed).await? {
             shared.draining = status.draining.get(&to).copied();
         }

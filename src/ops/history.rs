@@ -1,6 +1,11 @@
 //! The history of changes.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use futures_util::future::join_all;
 
 use super::{OpsError, Session, state};
 use crate::{
@@ -19,6 +24,7 @@ pub(super) struct Recorded {
     revision: Option<String>,
     images: BTreeMap<String, String>,
     image_ids: BTreeMap<String, String>,
+    digests: BTreeMap<String, String>,
     plan: Vec<String>,
     forced: bool,
     clone: bool,
@@ -53,6 +59,12 @@ impl Recorded {
         self
     }
 
+    /// Those of registries, by service, as far as they are known beforehand: the engine is asked for the rest.
+    pub fn digests(mut self, digests: BTreeMap<String, String>) -> Self {
+        self.digests = digests;
+        self
+    }
+
     /// The release that is live before.
     pub fn replaces(mut self, release: Option<&str>) -> Self {
         self.replaced = release.map(str::to_owned);
@@ -78,6 +90,7 @@ pub(super) async fn recorded<T>(
     work: impl AsyncFnOnce() -> Result<T, OpsError>,
 ) -> Result<T, OpsError> {
     let started = Instant::now();
+    let image_ids = recorded.image_ids.clone();
     session.journal.begin(Change {
         command: recorded.command,
         who: session.who(),
@@ -88,6 +101,7 @@ pub(super) async fn recorded<T>(
         revision: recorded.revision,
         images: recorded.images,
         image_ids: recorded.image_ids,
+        digests: recorded.digests,
         plan: recorded.plan,
         forced: recorded.forced,
         clone: recorded.clone,
@@ -95,7 +109,14 @@ pub(super) async fn recorded<T>(
         ..Change::new(clock::id(), Outcome::Done)
     });
     let result = tokio::select! {
-        result = work() => result,
+        (result, digests) = async { tokio::join!(work(), digests(session, &image_ids)) } => {
+            session.journal.note(|change| {
+                for (service, digest) in digests {
+                    change.digests.entry(service).or_insert(digest);
+                }
+            });
+            result
+        }
         () = session.cancel.cancelled() => Err(OpsError::Interrupted),
     };
     let Some(mut change) = session.journal.current().map(|entry| entry.change) else {
@@ -118,6 +139,21 @@ pub(super) async fn recorded<T>(
     }
     session.journal.end();
     result
+}
+
+/// The digests of images, by service; none of what no registry gave one, or cannot be asked for.
+async fn digests(
+    session: &Session<'_>,
+    image_ids: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let distinct: BTreeSet<&String> = image_ids.values().collect();
+    let each = distinct.into_iter().map(|id| async move {
+        let image = session.engine.image(id).await.ok()??;
+        Some((id, image.digests.into_iter().next()?))
+    });
+    let found: BTreeMap<&String, String> = join_all(each).await.into_iter().flatten().collect();
+    let of = |(service, id): (&String, &String)| Some((service.clone(), found.get(id)?.clone()));
+    image_ids.iter().filter_map(of).collect()
 }
 
 /// The changes of the environment, oldest first.

@@ -8,7 +8,7 @@ use super::{
     history::{self, Recorded},
     lock::locked,
     ports,
-    release::Release,
+    release::{KeptImage, Release},
     releases, state,
     switch::{SwitchOptions, plan_switch, switch_locked},
 };
@@ -43,6 +43,15 @@ struct Way {
     color: Color,
     /// What is to be deployed first; none where it stands.
     ready: Option<Ready>,
+    /// Of what is deployed first, by service.
+    images: BTreeMap<String, KeptImage>,
+}
+
+impl Way {
+    /// To what stands.
+    const fn standing(release: String, color: Color) -> Self {
+        Self { release, color, ready: None, images: BTreeMap::new() }
+    }
 }
 
 /// Plans a rollback without doing it.
@@ -51,7 +60,7 @@ pub async fn plan_rollback(
     options: &RollbackOptions,
 ) -> Result<Rollback, OpsError> {
     let way = find(session, options).await?;
-    let Way { release, color, ready } = way;
+    let Way { release, color, ready, .. } = way;
     let redeployed = ready.is_some();
     let plan = match ready {
         Some(ready) => ready.plan,
@@ -66,13 +75,15 @@ pub async fn rollback(
     options: &RollbackOptions,
 ) -> Result<Switched, OpsError> {
     locked(session, "rollback", async || {
-        let Way { color, ready, .. } = find(session, options).await?;
+        let Way { color, ready, images, .. } = find(session, options).await?;
         if let Some(ready) = ready {
             let observed = session.observe().await?;
             ports::check(session, &ready.plan, &observed)?;
             let recorded = Recorded::new("deploy")
                 .release(color, &ready.release)
                 .made_of(ready.revision.as_deref(), ready.images.clone())
+                .image_ids(of_images(&images, |image| Some(image.id.clone())))
+                .digests(of_images(&images, |image| image.digest.clone()))
                 .plan(&ready.plan);
             history::recorded(session, recorded, async || {
                 session.execute(&ready.plan, Some(color)).await
@@ -97,14 +108,14 @@ async fn find(session: &Session<'_>, options: &RollbackOptions) -> Result<Way, O
     if let (None, Some(_)) = (&options.to, &routing.canary) {
         // What is new has a share only: the way back is to all that was there before.
         let release = releases::live(&routing).unwrap_or_default().to_owned();
-        return Ok(Way { release, color: live, ready: None });
+        return Ok(Way::standing(release, live));
     }
     let release = target(options, &changes, &routing)?;
     let stands = |(color, stack): (&Color, &Stack)| {
         (*color != live && stack.release == release).then_some(*color)
     };
     if let Some(color) = routing.stacks.iter().find_map(stands) {
-        return Ok(Way { release, color, ready: None });
+        return Ok(Way::standing(release, color));
     }
     let color = live.other();
     let revision = || {
@@ -122,7 +133,16 @@ async fn find(session: &Session<'_>, options: &RollbackOptions) -> Result<Way, O
         session.reporter.on(Event::Warning(&text));
     }
     let ready = Box::pin(again(session, &kept, color, &observed, &routing)).await?;
-    Ok(Way { release, color, ready: Some(ready) })
+    Ok(Way { release, color, ready: Some(ready), images: kept.images })
+}
+
+/// Something of each image that has it, by service.
+fn of_images(
+    images: &BTreeMap<String, KeptImage>,
+    what: impl Fn(&KeptImage) -> Option<String>,
+) -> BTreeMap<String, String> {
+    let all = images.iter();
+    all.filter_map(|(service, image)| Some((service.clone(), what(image)?))).collect()
 }
 
 /// The release to go back to.

@@ -14,7 +14,7 @@ use super::{
     releases, state,
 };
 use crate::{
-    model::{Color, Figures, Observed, Routing, When, control::Draining, labels},
+    model::{Color, Figures, Observed, Routing, Stack, When, control::Draining, labels},
     plan::{self, Bake, Id, Plan, Switch},
     run::Event,
 };
@@ -95,32 +95,61 @@ pub(super) async fn switch_locked(
         }
     }
     warn_of_clone_left(session, &observed, routing.live.filter(|live| *live != to));
-    let recorded = Recorded::new(command)
-        .release(to, &stack.release)
-        .made_of(stack.revision.as_deref(), stack.images.clone())
-        .image_ids(image_ids(session, &observed, to))
+    let recorded = standing(session, &observed, command, (to, stack))
         .plan(&switched.plan)
         .replaces(releases::live(&routing).filter(|_| routing.live != Some(to)))
         // A rollback skips the tests by its nature.
-        .forced(options.force && command == "switch")
-        .clone(!plan::clones_of(&observed, &session.project.names, to).is_empty());
-    let done = history::recorded(session, recorded, async || {
-        match session.execute(&switched.plan, Some(to)).await {
-            Err(OpsError::Failed { failure, .. }) if is_live(session, to).await => {
-                let unfinished = |failure| OpsError::Unfinished { color: to, failure };
-                Err(bake::exceeded(&failure, to).unwrap_or_else(|| unfinished(failure)))
-            }
-            done => done,
-        }
-    })
-    .await;
+        .forced(options.force && command == "switch");
+    let watched = (options.bake, routing.live);
     (switched.steps, switched.bake) =
-        bake::end(session, options.bake, to, routing.live, done).await?;
+        carry_out(session, recorded, &switched.plan, to, watched).await?;
     if let Some(status) = state::proxy_status(session, &observed).await? {
         switched.draining = status.draining.get(&to.other()).copied();
     }
     switched.took = begun.elapsed();
     Ok(switched)
+}
+
+/// The record of a color that stands.
+pub(super) fn standing(
+    session: &Session<'_>,
+    observed: &Observed,
+    command: &str,
+    (color, stack): (Color, &Stack),
+) -> Recorded {
+    let names = &session.project.names;
+    let containers = plan::of_color(observed, names, color.as_str()).into_iter();
+    let image_ids = containers.filter_map(|found| {
+        Some((found.label(labels::SERVICE)?.to_owned(), found.image_id.clone()))
+    });
+    Recorded::new(command)
+        .release(color, &stack.release)
+        .made_of(stack.revision.as_deref(), stack.images.clone())
+        .image_ids(image_ids.collect())
+        .clone(!plan::clones_of(observed, names, color).is_empty())
+}
+
+/// Moves traffic to a color by a plan: recorded, and watched where that is asked for, with the way back to what was live
+/// `before`.
+pub(super) async fn carry_out(
+    session: &Session<'_>,
+    recorded: Recorded,
+    plan: &Plan,
+    to: Color,
+    (bake, before): (Option<Bake>, Option<Color>),
+) -> Result<(BTreeMap<Id, Duration>, Option<Figures>), OpsError> {
+    let done = history::recorded(session, recorded, async || {
+        let (failure, color) = match session.execute(plan, Some(to)).await {
+            Err(OpsError::Failed { failure, color }) => (failure, color),
+            done => return done,
+        };
+        Err(match bake::exceeded(&failure, to) {
+            Some(exceeded) => exceeded,
+            None if is_live(session, to).await => OpsError::Unfinished { color: to, failure },
+            None => OpsError::Failed { failure, color },
+        })
+    });
+    bake::end(session, bake, to, before, done.await).await
 }
 
 /// Says what `--force` overrides.
@@ -245,18 +274,4 @@ pub(super) async fn started_hooks(
         started.extend(seen.and_then(|seen| Some((hook.name.clone(), seen.started?))));
     }
     Ok(started)
-}
-
-/// What a color's containers were made from, by service.
-pub(super) fn image_ids(
-    session: &Session<'_>,
-    observed: &Observed,
-    color: Color,
-) -> BTreeMap<String, String> {
-    plan::of_color(observed, &session.project.names, color.as_str())
-        .into_iter()
-        .filter_map(|found| {
-            Some((found.label(labels::SERVICE)?.to_owned(), found.image_id.clone()))
-        })
-        .collect()
 }

@@ -1,6 +1,6 @@
 //! A plan: the steps a command would do, each with its reason.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
@@ -13,6 +13,8 @@ use crate::model::{
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     steps: Vec<Step>,
+    /// What containers that are there, and are only started, are made of: for one that turns out to be on its way out.
+    known: BTreeMap<String, ServiceSpec>,
 }
 
 /// The number of a step: its place in the plan, counted from 1.
@@ -178,6 +180,16 @@ impl Plan {
         );
         self.steps.push(Step { id, after, action, title: title.into(), reason: reason.into() });
         id
+    }
+
+    /// Notes what a container is made of that is there and is only started.
+    pub(super) fn know(&mut self, spec: ServiceSpec) {
+        self.known.insert(spec.name.clone(), spec);
+    }
+
+    /// What a container that is only started is made of, where that is known.
+    pub fn known(&self, container: &str) -> Option<&ServiceSpec> {
+        self.known.get(container)
     }
 
     pub fn steps(&self) -> &[Step] {

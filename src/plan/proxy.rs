@@ -1,7 +1,7 @@
 //! The steps that bring an environment's proxy up.
 
 use super::{Action, Conflict, Id, ImageJob, Plan, conflict, desired::Proxy};
-use crate::model::{Names, Observed, labels};
+use crate::model::{Names, Observed, ServiceSpec, labels};
 
 /// Whether the proxy's container is there as it shall be: its image is not needed then. One whose network or volume is
 /// gone would not start, also on a new one of the same name.
@@ -93,6 +93,9 @@ pub(super) fn proxy(
         spec.image.clone_from(&image.tag);
         before =
             vec![plan.push(before, Action::Create(Box::new(spec)), "create the proxy", reason)];
+    }
+    if let Some(found) = found.filter(|_| current) {
+        plan.know(ServiceSpec { image: found.image.clone(), ..desired.spec.clone() });
     }
     let reason = if current { "it is stopped" } else { "it carries the traffic" };
     let start = Action::Start(desired.spec.name.clone());

@@ -54,7 +54,8 @@ pub fn scale(input: &Scale<'_>) -> Result<Plan, Conflict> {
 
     let mut plan = Plan::default();
     let mut done: Vec<Id> = vec![];
-    if observed.container(&names.proxy()).is_some_and(|proxy| !proxy.is_running()) {
+    let proxy = conflict::own_container(observed, names, "proxy", &names.proxy())?;
+    if proxy.is_some_and(|proxy| !proxy.is_running()) {
         let start = Action::Start(names.proxy());
         done.push(plan.push([], start, "start the proxy", "it is stopped"));
     }
@@ -134,6 +135,9 @@ fn bring_up(
         return last;
     }
     if !found.is_some_and(Container::is_running) {
+        if found.is_some() {
+            plan.know(spec.clone());
+        }
         let start = Action::Start(spec.name.clone());
         last = Some(plan.push(last, start, format!("start {shown}"), &reason));
     }

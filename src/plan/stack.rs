@@ -171,6 +171,9 @@ pub(super) fn services(
                 continue;
             }
             if matches!(what, Need::Create | Need::Start) {
+                if what == Need::Start {
+                    plan.know(spec.clone());
+                }
                 let stopped = before.removed.get(&spec.name).filter(|_| what == Need::Start);
                 let signed = before.certificates.get(&spec.name).map(|signed| {
                     certificates::sign(plan, last, signed, "the server reads it when it starts")

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Action, Bake, Conflict, Id, Plan, Until, Wait,
     clone::clones_of,
+    conflict,
     deploy::of_color,
     hooks::{Moment, not_done},
 };
@@ -121,7 +122,8 @@ pub(super) fn ready(
     for container in ended(observed, names, to).into_iter().filter(|_| new && !input.force) {
         after.push(healthy(plan, &[], container, to, wait, "it does not run"));
     }
-    if observed.container(&names.proxy()).is_some_and(|proxy| !proxy.is_running()) {
+    let proxy = conflict::own_container(observed, names, "proxy", &names.proxy())?;
+    if proxy.is_some_and(|proxy| !proxy.is_running()) {
         let start = Action::Start(names.proxy());
         after.push(plan.push([], start, "start the proxy", "it is stopped"));
     }

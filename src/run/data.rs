@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use super::RunError;
+use super::{RunError, anew::is_own};
 use crate::{
     database::{Seen, Server},
     engine::{self, Engine, EngineError, LogOptions},
-    model::{ServiceSpec, labels},
+    model::ServiceSpec,
     plan::DataCheck,
 };
 
@@ -60,13 +60,7 @@ pub(super) async fn create_anew(engine: &dyn Engine, spec: &ServiceSpec) -> engi
         Err(EngineError::NameTaken { .. }) => {
             // Nobody else's is removed.
             let observed = engine.observe().await?;
-            let of = |key| spec.labels.get(key).map(String::as_str);
-            let own = observed.container(&spec.name).is_some_and(|found| {
-                [labels::PROJECT, labels::ENVIRONMENT, labels::LAYER]
-                    .into_iter()
-                    .all(|key| found.label(key) == of(key))
-            });
-            if !own {
+            if !observed.container(&spec.name).is_some_and(|found| is_own(found, spec)) {
                 let name = spec.name.clone();
                 return Err(EngineError::NameTaken { kind: "container", name });
             }

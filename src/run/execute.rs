@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    Event, Evidence, Failure, Reporter, RunError, Secrets, aws,
+    Event, Evidence, Failure, Reporter, RunError, Secrets, anew, aws,
     certificates::certify,
     course::Course,
     data::check_data,
@@ -206,7 +206,7 @@ impl Executor<'_, '_> {
                 let service = || service_of(plan, &spec.name);
                 let filled = aws::filled(spec, &self.outputs.borrow())
                     .map_err(|output| RunError::NoOutput { service: service(), output })?;
-                engine.create(&filled).await.map_err(|source| RunError::Service {
+                anew::create(engine, &filled).await.map_err(|source| RunError::Service {
                     service: service(),
                     done: "created",
                     source,
@@ -262,7 +262,12 @@ impl Executor<'_, '_> {
 
     async fn start(&self, plan: &Plan, name: &str) -> Result<(), RunError> {
         self.before_start(plan, name).await;
-        let Err(source) = self.engine.start(name).await else { return Ok(()) };
+        let spec = plan.known(name);
+        let filled = spec.map(|spec| aws::filled(spec, &self.outputs.borrow())).transpose();
+        let spec = filled.ok().flatten();
+        let Err(source) = anew::start(self.engine, name, spec.as_deref()).await else {
+            return Ok(());
+        };
         let service = service_of(plan, name);
         if let EngineError::Refused { reason, .. } = &source
             && not_started(reason).is_some()

@@ -1,5 +1,6 @@
 //! Executes a plan: order, concurrency, cancellation, events. Takes no decisions. Imports what is below it.
 
+mod anew;
 mod aws;
 mod bake;
 mod certificates;
@@ -22,7 +23,7 @@ mod through;
 mod wait;
 
 pub use aws::{
-    AwsFailure, Standing, connect as connect_aws, outputs_hash, standing as aws_standing,
+    AwsFailure, NoWay, Standing, connect as connect_aws, outputs_hash, standing as aws_standing,
 };
 pub use certificates::certify;
 pub use diagnosis::Cause;

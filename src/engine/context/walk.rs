@@ -34,7 +34,7 @@ pub struct Context {
     pub added: Vec<(String, Vec<u8>)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Relative to the root.
     pub path: PathBuf,

@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Address,
+    build::Sessions,
     fault::{self, Asked},
     login::Logins,
     transport::{Body, Transport, full},
@@ -41,6 +42,7 @@ pub struct Docker {
     pub(super) api: bollard::Docker,
     /// For what takes as long as it takes.
     pub(super) patient: bollard::Docker,
+    pub(super) sessions: Sessions,
     transport: Arc<Transport>,
 }
 
@@ -99,6 +101,7 @@ impl Docker {
             agent: None,
             api: api(QUICK)?,
             patient: api(PATIENT)?,
+            sessions: Sessions::default(),
             transport,
         })
     }

@@ -163,6 +163,9 @@ pub(super) fn classify(status: u16, message: &str, asked: Asked<'_>) -> EngineEr
                 return EngineError::NoBindSource { container: name.to_owned(), path };
             }
         }
+        Asked::Start(name) if message.contains("marked for removal") => {
+            return EngineError::BeingRemoved { name: name.to_owned() };
+        }
         Asked::Start(name) | Asked::Container { name, .. }
             if status == 404 && message.contains("No such container") =>
         {
@@ -267,6 +270,12 @@ mod tests {
                 "bind source `/nowhere` does not exist on the engine's host",
             ),
             (404, "No such container: web", START, "no container `web`"),
+            (
+                409,
+                "container is marked for removal and cannot be started",
+                START,
+                "container `web` is being removed",
+            ),
             (404, "network ab not found", START, "start container `web`: network ab not found"),
             (
                 409,

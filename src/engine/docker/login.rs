@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bollard::auth::DockerCredentials;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 /// The key under which Docker's own registry is kept.
@@ -25,6 +25,13 @@ struct Config {
     cred_helpers: BTreeMap<String, String>,
 }
 
+impl Config {
+    /// The helper that keeps all logins which no other one keeps.
+    fn store(&self) -> Option<&str> {
+        self.creds_store.as_deref().filter(|store| !store.is_empty())
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Auth {
@@ -36,7 +43,7 @@ struct Auth {
 }
 
 /// Where logins are found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Logins {
     /// The folder of `config.json`.
     pub folder: PathBuf,
@@ -78,6 +85,23 @@ pub(super) async fn all(
             Err(reason) => failures.push(reason),
         }
     }
+    let Some(store) = config.store() else { return Ok((logins, failures)) };
+    let listed = listed(store, path).await.unwrap_or_else(|reason| {
+        failures.push(reason);
+        vec![]
+    });
+    let known: Vec<&str> =
+        config.auths.keys().chain(config.cred_helpers.keys()).map(|key| host(key)).collect();
+    for name in listed.iter().filter(|name| !known.contains(&host(name))) {
+        let key = if host(name) == "docker.io" { DOCKER_IO } else { name };
+        if logins.contains_key(key) {
+            continue;
+        }
+        match from_helper(store, name, path).await {
+            Ok(login) => logins.extend(login.map(|login| (key.to_owned(), login))),
+            Err(reason) => failures.push(reason),
+        }
+    }
     Ok((logins, failures))
 }
 
@@ -101,8 +125,8 @@ async fn find(
         .cred_helpers
         .iter()
         .find(|(name, _)| host(name) == registry)
-        .map(|(_, helper)| helper)
-        .or(config.creds_store.as_ref().filter(|store| !store.is_empty()));
+        .map(|(_, helper)| helper.as_str())
+        .or(config.store());
     if let Some(helper) = helper {
         // A store keeps a login under the name that `docker login` was given.
         let kept = config.auths.keys().find(|name| host(name) == registry);
@@ -156,10 +180,41 @@ async fn from_helper(
     key: &str,
     path: Option<&str>,
 ) -> Result<Option<DockerCredentials>, String> {
+    let Some(secret) = ask::<Secret>(helper, "get", key, path).await? else { return Ok(None) };
+    let server = Some(key.to_owned());
+    Ok(Some(if secret.username == "<token>" {
+        DockerCredentials {
+            identitytoken: Some(secret.secret),
+            serveraddress: server,
+            ..DockerCredentials::default()
+        }
+    } else {
+        DockerCredentials {
+            username: Some(secret.username),
+            password: Some(secret.secret),
+            serveraddress: server,
+            ..DockerCredentials::default()
+        }
+    }))
+}
+
+/// The names under which a helper keeps logins.
+async fn listed(helper: &str, path: Option<&str>) -> Result<Vec<String>, String> {
+    let names = ask::<BTreeMap<String, String>>(helper, "list", "", path).await?;
+    Ok(names.unwrap_or_default().into_keys().collect())
+}
+
+/// Runs a credential helper. None where it does not know what it is asked.
+async fn ask<T: DeserializeOwned>(
+    helper: &str,
+    verb: &str,
+    question: &str,
+    path: Option<&str>,
+) -> Result<Option<T>, String> {
     let program = format!("docker-credential-{helper}");
-    let failed = |error: &dyn std::fmt::Display| format!("`{program} get`: {error}");
+    let failed = |error: &dyn std::fmt::Display| format!("`{program} {verb}`: {error}");
     let mut child = Command::new(&program)
-        .arg("get")
+        .arg(verb)
         .envs(path.map(|path| ("PATH", path)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -170,7 +225,7 @@ async fn from_helper(
     let run = async {
         if let Some(mut input) = child.stdin.take() {
             // One that ends without reading says more by its end than by the pipe that breaks.
-            let _ = input.write_all(key.as_bytes()).await;
+            let _ = input.write_all(question.as_bytes()).await;
         }
         child.wait_with_output().await
     };
@@ -187,22 +242,7 @@ async fn from_helper(
             Err(failed(&said.trim()))
         };
     }
-    let secret: Secret = serde_json::from_slice(&output.stdout).map_err(|e| failed(&e))?;
-    let server = Some(key.to_owned());
-    Ok(Some(if secret.username == "<token>" {
-        DockerCredentials {
-            identitytoken: Some(secret.secret),
-            serveraddress: server,
-            ..DockerCredentials::default()
-        }
-    } else {
-        DockerCredentials {
-            username: Some(secret.username),
-            password: Some(secret.secret),
-            serveraddress: server,
-            ..DockerCredentials::default()
-        }
-    }))
+    serde_json::from_slice(&output.stdout).map(Some).map_err(|e| failed(&e))
 }
 
 #[cfg(test)]
@@ -247,7 +287,8 @@ mod tests {
         let logins = helper(
             &folder,
             "all",
-            r#"case $key in
+            r#"[ "$1" = list ] && echo '{"https://a.io":"me"}' && exit
+            case $key in
                 https://a.io|https://index.docker.io/v1/) echo "{\"Username\":\"me\",\"Secret\":\"$key\"}" ;;
                 *) echo "credentials not found in native keychain"; exit 1 ;;
             esac"#,
@@ -265,12 +306,46 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_build_gets_the_logins_of_the_file_and_of_the_helpers_and_all_that_the_store_lists() {
+        let folder = config(
+            r#"{"auths":{"file.io":{"auth":"eW91OnB3"}},"credsStore":"all","credHelpers":{"b.io":"one"}}"#,
+        );
+        helper(&folder, "one", r#"[ "$1" = get ] && echo '{"Username":"one","Secret":"s"}'"#);
+        let logins = helper(
+            &folder,
+            "all",
+            r#"if [ "$1" = list ]; then
+                echo '{"https://index.docker.io/v1/":"me","https://c.io":"me","b.io":"old","sad.io":"me"}'
+                exit
+            fi
+            case $key in
+                file.io) echo "credentials not found in native keychain"; exit 1 ;;
+                sad.io) echo "the vault is sealed"; exit 1 ;;
+                *) echo "{\"Username\":\"me\",\"Secret\":\"$key\"}" ;;
+            esac"#,
+        );
+        let (all, failures) = all(&logins).await.unwrap();
+        let of = |key: &str| {
+            let login = all.get(key).unwrap_or_else(|| panic!("{key}: {all:?}"));
+            (login.username.clone().unwrap(), login.password.clone().unwrap())
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(of("file.io"), pair("you", "pw"));
+        assert_eq!(of("b.io"), pair("one", "s"));
+        assert_eq!(of("https://c.io"), pair("me", "https://c.io"));
+        assert_eq!(of(DOCKER_IO), pair("me", DOCKER_IO));
+        assert_eq!(all.len(), 4);
+        assert_eq!(failures, ["`docker-credential-all get`: the vault is sealed"]);
+    }
+
+    #[tokio::test]
     async fn a_helper_that_fails_is_named_with_what_it_said() {
         let folder = config(r#"{"auths":{"a.io":{}},"credsStore":"sad"}"#);
         let logins = helper(&folder, "sad", "echo 'the vault is sealed' >&2; exit 3");
         let error = of(&logins, "a.io").await.unwrap_err();
         assert_eq!(error, "`docker-credential-sad get`: the vault is sealed");
-        assert_eq!(all(&logins).await.unwrap().1, [error]);
+        let listing = error.replace("get", "list");
+        assert_eq!(all(&logins).await.unwrap().1, [error, listing]);
         helper(&folder, "sad", "echo nonsense");
         let error = of(&logins, "a.io").await.unwrap_err();
         assert!(error.starts_with("`docker-credential-sad get`: "), "{error}");

@@ -72,7 +72,7 @@ impl Engine for Memory {
                 });
             }
             progress(Step::Bytes { done: 1 << 20, total: 1 << 20 });
-            Ok(world.add_image(reference, BTreeMap::new()))
+            Ok(world.pulled(reference))
         })
         .await
     }
@@ -168,11 +168,20 @@ impl Engine for Memory {
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
-        self.call(format!("remove {name}"), |world| {
-            world.remove(name);
-            Ok(())
-        })
-        .await
+        let gone = self.call(format!("remove {name}"), |world| {
+            world.pass_time();
+            let gone = world.containers.get(name).and_then(|container| container.gone);
+            if gone.is_none() {
+                world.remove(name);
+            }
+            Ok(gone)
+        });
+        if let Some(gone) = gone.await? {
+            // As Docker does, it answers when the removal that is under way is done.
+            tokio::time::sleep_until(gone).await;
+            lock(&self.world).pass_time();
+        }
+        Ok(())
     }
 
     async fn connect(&self, name: &str, attachment: &Attachment) -> Result<()> {

@@ -13,6 +13,8 @@ pub enum Fault {
     Stop,
     /// It is done, but never returns, nor does any call after it.
     StopAfter,
+    /// It never returns, nor does any call after it, and the engine takes back what it made.
+    TakeBack,
 }
 
 #[derive(Default)]
@@ -39,7 +41,7 @@ impl Faults {
         };
         let by_name = self.on.iter().find(|(start, _)| begins(start)).map(|(_, fault)| *fault);
         let fault = self.at.remove(&self.calls.len()).or(by_name);
-        self.stopped = matches!(fault, Some(Fault::Stop | Fault::StopAfter));
+        self.stopped = matches!(fault, Some(Fault::Stop | Fault::StopAfter | Fault::TakeBack));
         let time = self.slow.iter().find(|(start, _)| begins(start)).map(|(_, time)| *time);
         (fault, time)
     }

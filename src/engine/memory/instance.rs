@@ -25,6 +25,8 @@ pub struct Instance {
     /// Each start by the engine's clock.
     pub starts: Vec<i64>,
     pub ends: Option<(Instant, i64)>,
+    /// When its removal, which is under way, is done. Lists show what it was before.
+    pub gone: Option<Instant>,
     pub ports: Vec<Publish>,
     pub files: BTreeMap<String, Vec<u8>>,
     pub anonymous: Vec<String>,
@@ -117,7 +119,7 @@ impl Instance {
         });
         Inspection {
             id: self.id.clone(),
-            state: self.observed().state,
+            state: if self.gone.is_some() { State::Removing } else { self.observed().state },
             exit_code: self.exit_code,
             oom_killed: self.oom_killed,
             error: self.error.clone(),

@@ -37,7 +37,7 @@ pub struct Memory {
     exec: Mutex<Option<Exec>>,
     /// Told after each call that did something.
     changed: Notify,
-    /// Told when a [`Fault::Stop`] or [`Fault::StopAfter`] strikes.
+    /// Told when a fault strikes that stops the process.
     stopped: Notify,
 }
 
@@ -239,6 +239,12 @@ impl Memory {
                 reason: "the connection broke (injected fault)".to_owned(),
             }),
             Some(Fault::StopAfter) => self.halt().await,
+            Some(Fault::TakeBack) => {
+                if let Some(name) = text.strip_prefix("create ") {
+                    lock(&self.world).take_back(name);
+                }
+                self.halt().await
+            }
             _ => done,
         }
     }

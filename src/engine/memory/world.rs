@@ -1,6 +1,9 @@
 //! What is on the engine, and the rules that it keeps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -17,6 +20,9 @@ use crate::{
         ServiceSpec, State, Usage, Volume, VolumeSpec, labels,
     },
 };
+
+/// How long the engine takes to remove what it takes back.
+const TAKING_BACK: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct World {
@@ -66,6 +72,16 @@ impl World {
         image
     }
 
+    /// As an image that a registry gave, which has a digest.
+    pub fn pulled(&mut self, reference: &str) -> Image {
+        let id = self.add_image(reference, BTreeMap::new()).id;
+        let name = reference.split(':').next().unwrap_or_default();
+        let digest = format!("{name}@sha256:{}", id_of(&format!("digest {id}")));
+        let found = self.images.iter_mut().find(|image| image.id == id).expect("it was just made");
+        found.digests = vec![digest];
+        found.clone()
+    }
+
     pub fn image(&self, reference: &str) -> Option<&Image> {
         self.images
             .iter()
@@ -86,6 +102,7 @@ impl World {
     }
 
     pub fn create(&mut self, spec: &ServiceSpec) -> Result<()> {
+        self.pass_time();
         if self.containers.contains_key(&spec.name) {
             return Err(EngineError::NameTaken { kind: "container", name: spec.name.clone() });
         }
@@ -134,7 +151,11 @@ impl World {
 
     pub fn start(&mut self, name: &str) -> Result<()> {
         let intention = format!("start container `{name}`");
+        self.pass_time();
         let container = self.container(name)?;
+        if container.gone.is_some() {
+            return Err(EngineError::BeingRemoved { name: name.to_owned() });
+        }
         if container.is_running() {
             return Ok(());
         }
@@ -231,9 +252,26 @@ impl World {
             .unwrap_or_default()
     }
 
+    /// The removal of a container begins.
+    pub fn take_back(&mut self, name: &str) {
+        if let Some(container) = self.containers.get_mut(name) {
+            container.gone = Some(Instant::now() + TAKING_BACK);
+        }
+    }
+
     /// Ends what was to end by now.
     pub fn pass_time(&mut self) {
         let now = Instant::now();
+        let gone = |it: &Instance| it.gone.is_some_and(|gone| gone <= now);
+        let gone: Vec<_> = self
+            .containers
+            .iter()
+            .filter(|(_, it)| gone(it))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.remove(&name);
+        }
         let due: Vec<_> = self
             .containers
             .iter()

@@ -16,7 +16,7 @@ pub struct ById(pub Arc<Memory>);
 
 impl ById {
     /// Never do two colors' workers run at once, whatever goes wrong.
-    fn workers_of_one_color(&self) {
+    pub fn workers_of_one_color(&self) {
         let seen = self.0.seen();
         let mut colors: Vec<&str> = seen
             .containers

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::stage::Stage;
 use crate::{
     engine::memory::Fault,
-    model::{Change, Color, Outcome},
+    model::{Change, Color, Container, Outcome},
 };
 
 /// Blue is live, and a deployment of green is killed once it made its web service, which takes that long.
@@ -107,4 +107,17 @@ async fn a_quick_change_writes_no_journal() {
     let written: Vec<String> =
         stage.engine.changes().into_iter().filter(|call| call.starts_with("write")).collect();
     assert_eq!(written, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_engine_takes_back_of_a_process_that_was_killed_is_made_anew() {
+    for name in ["shop-devlocal-durable-db", "shop-devlocal-proxy", "shop-devlocal-blue-web-1"] {
+        let stage = Stage::new();
+        stage.engine.fault_on(&format!("create {name}"), Fault::TakeBack);
+        assert!(stage.engine.until_stopped(stage.up()).await.is_none());
+        stage.next_process().await;
+        stage.up().await.unwrap();
+        let running = stage.engine.seen().container(name).is_some_and(Container::is_running);
+        assert!(running, "{name}");
+    }
 }

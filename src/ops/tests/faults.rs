@@ -3,16 +3,19 @@
 
 use super::{
     clone,
-    stage::{APP, DB, Stage},
+    stage::{APP, DB, PROJECT, Stage},
 };
 use crate::{
-    engine::memory::Fault,
+    engine::memory::{Behaviour, Fault},
     model::{Color, Container},
     ops::{self, OpsError},
 };
 
 const VOLUME: &str = "shop-devlocal-durable-data";
-const FAULTS: [Fault; 4] = [Fault::Fail, Fault::LoseAnswer, Fault::Stop, Fault::StopAfter];
+const LIVE_VOLUME: &str = "shop-devlocal-blue-files";
+const IDLE_VOLUME: &str = "shop-devlocal-green-files";
+const FAULTS: [Fault; 5] =
+    [Fault::Fail, Fault::LoseAnswer, Fault::Stop, Fault::StopAfter, Fault::TakeBack];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
@@ -33,11 +36,44 @@ enum Case {
     DeployOverAClone,
     SwitchToAClone,
     CleanupOfAClone,
+    Down,
+    DeployOverAVolume,
+    DeployOfABuild,
+    CleanupWithAHook,
+    CleanupBeyondTheRetained,
+    DeployBeyondTheRetained,
+    Test,
 }
 
 impl Case {
     fn stage(self) -> Stage {
+        let service = |service: &str| APP.to_owned() + service;
         match self {
+            Self::DeployOverAVolume => {
+                let app = APP.replace("ports: [", "volumes: [\"files:/files\"], ports: [");
+                Stage::of(PROJECT, &(app + "volumes: { files: }\n"))
+            }
+            Self::DeployOfABuild => {
+                let stage = Stage::of(PROJECT, &service("  built: { build: ./built }\n"));
+                stage.file("built/Dockerfile", "FROM scratch\nCOPY . /\n");
+                stage
+            }
+            Self::CleanupWithAHook => {
+                let project = PROJECT.replace("hooks: {", "hooks: { before_cleanup: [farewell],");
+                let stage = Stage::of(&project, &service("  farewell: { image: tool }\n"));
+                stage.engine.behave("farewell", Behaviour::exits(0));
+                stage
+            }
+            Self::CleanupBeyondTheRetained | Self::DeployBeyondTheRetained => {
+                Stage::of(&PROJECT.replace("app: {", "app: { retain: 1,"), APP)
+            }
+            Self::Test => {
+                let project = format!("{PROJECT}checks: [{{ service: e2e }}]\n");
+                let test = "  e2e: { image: tool, profiles: [test] }\n";
+                let stage = Stage::of(&project, &service(test));
+                stage.engine.behave("e2e", Behaviour::exits(0));
+                stage
+            }
             Self::DeployWithClone
             | Self::DeployOverAClone
             | Self::SwitchToAClone
@@ -59,7 +95,7 @@ impl Case {
                 stage.with_app(&changed);
                 stage.deploy().await.unwrap();
             }
-            Self::Rollback | Self::RollbackToWhatIsGone | Self::Cleanup => {
+            Self::Rollback | Self::RollbackToWhatIsGone | Self::Cleanup | Self::Down => {
                 stage.with_app(&changed);
                 stage.up().await.unwrap();
                 if self == Self::RollbackToWhatIsGone {
@@ -72,8 +108,24 @@ impl Case {
             Self::ScaleDown => {
                 stage.scale("web", 3).await.unwrap();
             }
-            Self::DeployWithClone => {
+            Self::DeployWithClone | Self::Test => {
                 stage.deploy().await.unwrap();
+            }
+            Self::DeployOverAVolume => {
+                stage.deploy().await.unwrap();
+                stage.engine.set_volume_file(LIVE_VOLUME, "upload", b"a picture");
+                stage.engine.set_volume_file(IDLE_VOLUME, "upload", b"of the last release");
+            }
+            Self::DeployOfABuild => stage.file("built/file", "changed"),
+            Self::CleanupWithAHook => {
+                stage.deploy().await.unwrap();
+            }
+            Self::CleanupBeyondTheRetained | Self::DeployBeyondTheRetained => {
+                for image in ["tool", "redis"] {
+                    let image = format!("image: {image}, ports");
+                    stage.with_app(&APP.replace("image: nginx, ports", &image));
+                    stage.up().await.unwrap();
+                }
             }
             Self::DeployOverAClone | Self::SwitchToAClone | Self::CleanupOfAClone => {
                 clone::deploy(stage).await.unwrap();
@@ -87,11 +139,17 @@ impl Case {
         match self {
             Self::FirstUp | Self::UpOverALiveRelease => stage.up().await.map(|_| ()),
             Self::FirstDeploy | Self::DeployOverAnOldRelease => stage.deploy().await.map(|_| ()),
+            Self::DeployOverAVolume | Self::DeployOfABuild | Self::DeployBeyondTheRetained => {
+                stage.deploy().await.map(|_| ())
+            }
+            Self::Test => ops::test(&session, None, &ops::Only::default()).await.map(|_| ()),
             Self::Switch => stage.switch(Some(Color::Green)).await.map(|_| ()),
             Self::Rollback | Self::RollbackToWhatIsGone => {
                 ops::rollback(&session, &ops::RollbackOptions::default()).await.map(|_| ())
             }
-            Self::Cleanup => ops::cleanup(&session, None, false).await.map(|_| ()),
+            Self::Cleanup | Self::CleanupWithAHook | Self::CleanupBeyondTheRetained => {
+                ops::cleanup(&session, None, false).await.map(|_| ())
+            }
             Self::DurableUp => ops::durable_up(&session, ops::Apply::No).await.map(|_| ()),
             Self::DurableApply => {
                 ops::durable_up(&session, ops::Apply::AfterSnapshot).await.map(|_| ())
@@ -103,6 +161,7 @@ impl Case {
             Self::DeployOverAClone => stage.deploy().await.map(|_| ()),
             Self::SwitchToAClone => clone::switch(stage, Color::Green).await.map(|_| ()),
             Self::CleanupOfAClone => ops::cleanup(&session, None, false).await.map(|_| ()),
+            Self::Down => super::down::down(stage).await.map(|_| ()),
         }
     }
 
@@ -131,6 +190,7 @@ impl Case {
         );
         let changes_durable = matches!(self, Self::DurableApply | Self::DurableDown);
         let goes_on = |name: &str| match self {
+            Self::Down => name.contains("-durable-"),
             // Workers move with the traffic.
             _ if moves && name.contains("-worker-") => false,
             Self::ScaleDown => !name.ends_with("web-2") && !name.ends_with("web-3"),
@@ -151,12 +211,19 @@ async fn survives(case: Case) {
     stage.engine.forget_calls();
     case.run(&stage).await.unwrap();
     let (expected, live) = (stage.standing(), stage.routing().live);
-    let calls = stage.engine.calls().len();
+    let calls = stage.engine.calls();
     for fault in FAULTS {
-        for n in 1..=calls {
-            Box::pin(struck(case, fault, (n, n == calls), &expected, live)).await;
+        for (n, call) in (1..).zip(&calls) {
+            if fault != Fault::TakeBack || call.starts_with("create ") {
+                Box::pin(struck(case, fault, (n, n == calls.len()), &expected, live)).await;
+            }
         }
     }
+}
+
+/// Whether the process is dead after it.
+const fn kills(fault: Fault) -> bool {
+    !matches!(fault, Fault::Fail | Fault::LoseAnswer)
 }
 
 async fn struck(
@@ -169,7 +236,11 @@ async fn struck(
     let mut stage = case.stage();
     case.prepare(&mut stage).await;
     let (serving, was_live) = (case.serving(&stage), stage.routing().live);
-    let data = stage.engine.volume_file(VOLUME, "ibdata1");
+    let files = |stage: &Stage| {
+        [(VOLUME, "ibdata1"), (LIVE_VOLUME, "upload")]
+            .map(|(volume, file)| stage.engine.volume_file(volume, file))
+    };
+    let data = files(&stage);
     stage.engine.forget_calls();
     stage.engine.fault_at(n, fault);
     let first = stage.engine.until_stopped(case.run(&stage)).await;
@@ -181,12 +252,13 @@ async fn struck(
         return;
     }
     if let Some(Ok(())) = first {
-        assert!(!matches!(fault, Fault::Stop | Fault::StopAfter), "{at}: it went on");
+        assert!(!kills(fault), "{at}: it went on");
     }
     let still = |stage: &Stage| -> Vec<(String, String)> {
         let seen = stage.engine.seen().containers;
         seen.into_iter().filter(Container::is_running).map(|it| (it.name, it.id)).collect()
     };
+    stage.engine.workers_of_one_color();
     let now = still(&stage);
     for one in &serving {
         assert!(now.contains(one), "{at}: {} serves no more", one.0);
@@ -194,7 +266,7 @@ async fn struck(
     let now_live = stage.routing().live;
     assert!(now_live == was_live || now_live == live, "{at}: {now_live:?} is live");
 
-    if matches!(fault, Fault::Stop | Fault::StopAfter) {
+    if kills(fault) {
         for stack in stage.routing().stacks.values() {
             assert!(is_kept(&stage, &stack.release), "{at}: there is no way back to what is known");
         }
@@ -210,7 +282,8 @@ async fn struck(
     };
     assert_eq!(shown(&stage.standing()), shown(expected), "{at}");
     assert_eq!(stage.routing().live, live, "{at}");
-    assert_eq!(stage.engine.volume_file(VOLUME, "ibdata1"), data, "{at}");
+    assert_eq!(files(&stage), data, "{at}");
+    assert_eq!(stage.engine.volume_file(IDLE_VOLUME, "upload"), None, "{at}: it is a fresh one");
     assert!(!stage.engine.calls().contains(&format!("remove_volume {VOLUME}")), "{at}");
     if matches!(case, Case::FirstUp | Case::UpOverALiveRelease) {
         stage.engine.forget_calls();
@@ -254,4 +327,11 @@ survives! {
     a_deploy_over_a_clone_survives_a_fault_or_a_kill_at_any_call: DeployOverAClone,
     a_switch_to_a_clone_survives_a_fault_or_a_kill_at_any_call: SwitchToAClone,
     a_cleanup_of_a_clone_survives_a_fault_or_a_kill_at_any_call: CleanupOfAClone,
+    a_down_survives_a_fault_or_a_kill_at_any_call: Down,
+    a_deploy_over_a_volume_survives_a_fault_or_a_kill_at_any_call: DeployOverAVolume,
+    a_deploy_of_a_build_survives_a_fault_or_a_kill_at_any_call: DeployOfABuild,
+    a_cleanup_with_a_hook_survives_a_fault_or_a_kill_at_any_call: CleanupWithAHook,
+    a_cleanup_beyond_the_retained_survives_a_fault_or_a_kill_at_any_call: CleanupBeyondTheRetained,
+    a_deploy_beyond_the_retained_survives_a_fault_or_a_kill_at_any_call: DeployBeyondTheRetained,
+    a_test_survives_a_fault_or_a_kill_at_any_call: Test,
 }

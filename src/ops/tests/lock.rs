@@ -140,3 +140,27 @@ async fn a_long_operation_shows_life() {
     let beats = stage.engine.calls().into_iter().filter(|call| call.contains("/beat")).count();
     assert!((5..=8).contains(&beats), "{beats}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_only_looks_neither_waits_nor_changes_anything() {
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    stage.deploy().await.unwrap();
+    stage.locked_by(&ann(&stage, None)).await;
+    stage.engine.forget_calls();
+    let (session, begun) = (stage.session(), tokio::time::Instant::now());
+    let status = ops::status(&session).await.unwrap();
+    assert_eq!(status.lock.unwrap().who, "ann@ci");
+    assert_eq!(ops::history(&session).await.unwrap().len(), 4);
+    ops::plan_deploy(&session, ops::DeployOptions::default()).await.unwrap();
+    ops::plan_switch(&session, ops::SwitchOptions::default()).await.unwrap();
+    ops::plan_cleanup(&session, None, false).await.unwrap();
+    ops::plan_durable_up(&session, false).await.unwrap();
+    assert_eq!(ops::durable_status(&session).await.unwrap().0.len(), 1);
+    assert!(!ops::log_targets(&session, false, None, &[]).await.unwrap().is_empty());
+    ops::doctor(&session).await.unwrap();
+    ops::config(session.project, ops::Layer::Durable).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(stage.engine.changes(), Vec::<String>::new());
+    assert!(!stage.notes.all().contains("waiting for"), "{}", stage.notes.all());
+}

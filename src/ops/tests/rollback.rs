@@ -60,6 +60,21 @@ async fn a_release_that_was_cleaned_up_comes_back_from_its_own_images_and_its_ow
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_change_that_brings_a_release_up_or_live_tells_its_images_by_id_and_digest() {
+    let (stage, first) = cleaned_up(PROJECT, APP, |_| ()).await;
+    let nginx = stage.engine.image("nginx").await.unwrap().unwrap();
+    back(&stage).await.unwrap();
+    let mut changes = stage.history().await;
+    changes.retain(|change| change.release.as_ref() == Some(&first));
+    let commands: Vec<&str> = changes.iter().map(|change| change.command.as_str()).collect();
+    assert_eq!(commands, ["deploy", "switch", "deploy", "rollback"]);
+    for change in &changes {
+        assert_eq!(change.image_ids.get("web"), Some(&nginx.id), "{change:?}");
+        assert_eq!(change.digests.get("web"), nginx.digests.first(), "{change:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_that_a_later_deployment_replaced_comes_back() {
     let stage = Stage::new();
     stage.up().await.unwrap();

@@ -250,3 +250,15 @@ fn the_hooks_of_a_color_that_goes_run_once_nothing_is_open_on_it() {
     let plan = stage.cleanup(&world, Color::Blue).unwrap().to_string();
     assert!(!plan.contains("run blue/goodbye"), "{plan}");
 }
+
+#[test]
+fn a_stopped_container_of_somebody_else_that_has_the_proxys_name_is_not_started() {
+    let stage = stage();
+    let mut world = both(&stage);
+    let proxy = world.container("shop-devlocal-proxy");
+    proxy.state = State::Exited { code: 0 };
+    assert!(stage.switch(&world, Color::Green).unwrap().to_string().contains("start the proxy"));
+    world.container("shop-devlocal-proxy").labels.clear();
+    let refused = stage.switch(&world, Color::Green).unwrap_err();
+    assert!(matches!(refused, Conflict::NotOurs { kind: "container", .. }), "{refused}");
+}

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     os::unix::fs::FileTypeExt as _,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -30,9 +30,6 @@ use crate::{
     model::BuildSpec,
 };
 
-/// The name under which the session has the Dockerfile.
-pub(super) const DOCKERFILE: &str = "Dockerfile";
-
 pub(super) async fn build(
     docker: &Docker,
     spec: &BuildSpec,
@@ -46,19 +43,21 @@ pub(super) async fn build(
         args.insert("BUILDKIT_INLINE_CACHE".to_owned(), "1".to_owned());
     }
     let frontend = frontend(&context.text);
-    let offer = Arc::new(Offer {
+    let text = context.text.clone();
+    let offer = Offer {
         context,
+        dockerfiles: Mutex::default(),
         secrets: spec.secrets.clone(),
         logins: docker.logins.clone(),
         agents: agents(docker, spec)?,
         trouble: Mutex::default(),
-    });
-    let session = Session::open(docker, offer.clone()).await?;
+    };
+    let (session, dockerfile) = Session::of(docker, offer, text).await?;
     let path = Path::new(&["build"])
         .with("version", "2")
         .with("session", &session.id)
         .with("remote", "client-session")
-        .with("dockerfile", DOCKERFILE);
+        .with("dockerfile", &dockerfile);
     let path = classic::told(path, &told, &args);
     let request = request(Method::POST, path.as_str())
         .body(transport::full(Bytes::new()))
@@ -85,7 +84,7 @@ pub(super) async fn build(
             reason: short(&reason).to_owned(),
         });
     }
-    let trouble = offer.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let trouble = session.offer.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Err(failed(spec, short(&reason).to_owned(), &trouble, trace.failure()))
 }
 

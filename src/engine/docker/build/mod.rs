@@ -7,6 +7,8 @@ mod kit;
 mod session;
 mod trace;
 
+pub(super) use session::Sessions;
+
 use super::{Docker, fault::Asked, image, version::Version};
 use crate::{
     engine::{EngineError, Progress, Result, context::Context},

@@ -277,3 +277,33 @@ async fn real_engine_names_a_frontend_that_cannot_be_pulled() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn real_engine_takes_the_context_once_for_each_of_two_builds_at_one_time() {
+    const SIZE: usize = 8 << 20;
+    sandbox(async |s| {
+        let (folder, one) = s.inline("FROM scratch\nCOPY . /one/\n");
+        let mut content = vec![0; SIZE];
+        getrandom::fill(&mut content).unwrap();
+        std::fs::write(folder.path().join("large"), content).unwrap();
+        let mut two = one.clone();
+        two.tag = format!("{}:1", s.name("two"));
+        two.dockerfile_inline = Some("FROM scratch\nCOPY . /two/\n".to_owned());
+        let (first, second) = tokio::join!(s.told(&one), s.told(&two));
+        let (first, second) = (&first, &second);
+        let ids = [first, second].map(|(built, _)| built.as_ref().unwrap().id.clone());
+        assert_ne!(ids[0], ids[1]);
+        let sent = |steps: &[Step]| {
+            let bytes = |step: &Step| match step {
+                Step::Bytes { done, .. } => usize::try_from(*done).ok(),
+                _ => None,
+            };
+            steps.iter().filter_map(bytes).max().unwrap_or(0)
+        };
+        // The engine looks for an ignore file besides.
+        for (_, steps) in [first, second] {
+            assert!((SIZE..SIZE * 3 / 2).contains(&sent(steps)), "{}", sent(steps));
+        }
+    })
+    .await;
+}

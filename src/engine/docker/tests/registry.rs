@@ -74,7 +74,8 @@ async fn answers(address: &str) -> std::io::Result<()> {
     stream.read_exact(&mut [0; 12]).await.map(|_| ())
 }
 
-async fn push(s: &Sandbox, reference: &str) {
+/// Returns the digest that the registry gave it.
+async fn push(s: &Sandbox, reference: &str) -> String {
     let (repository, tag) = reference.rsplit_once(':').unwrap();
     let path = Path::new(&["images", repository, "push"]).with("tag", tag);
     let login = json!({"username": "user", "password": "geheim"}).to_string();
@@ -86,6 +87,8 @@ async fn push(s: &Sandbox, reference: &str) {
     let said = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
     let said = String::from_utf8_lossy(&said);
     assert!(!said.contains("errorDetail"), "{said}");
+    let (_, digest) = said.split_once("digest: ").expect("the registry tells it");
+    digest.split(' ').next().unwrap().to_owned()
 }
 
 fn helper(folder: &File, name: &str, script: &str) {
@@ -103,7 +106,7 @@ async fn real_engine_logs_in_at_a_registry_for_pulls_and_for_builds() {
             s.context(&[("Dockerfile", "FROM scratch\nCOPY a /\n"), ("a", &s.id)]);
         base.tag.clone_from(&reference);
         s.docker.build(&base, &|_| {}).await.unwrap();
-        push(s, &reference).await;
+        let digest = push(s, &reference).await;
         s.docker.remove_image(&reference).await.unwrap();
 
         let error = s.docker.pull(&reference, None, &|_| {}).await.unwrap_err().to_string();
@@ -133,7 +136,10 @@ async fn real_engine_logs_in_at_a_registry_for_pulls_and_for_builds() {
         // Either builder asks the registry anew.
         from.pull = true;
         for docker in [with(&auths), with(&store)] {
-            docker.pull(&reference, None, &|_| {}).await.unwrap();
+            let pulled = docker.pull(&reference, None, &|_| {}).await.unwrap();
+            assert_eq!(pulled.digests, [format!("{address}/private@{digest}")]);
+            let image = docker.image(&pulled.id).await.unwrap().unwrap();
+            assert_eq!(image.digests, pulled.digests);
             docker.build(&from, &|_| {}).await.unwrap();
             docker.clone().with_classic_builder().build(&from, &|_| {}).await.unwrap();
             docker.remove_image(&from.tag).await.unwrap();

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use bytes::Bytes;
@@ -42,9 +42,13 @@ const SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
 const AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
 const TALK: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
 
+const IGNORE_FILE: &str = ".dockerignore";
+
 /// What a build may ask for.
 pub struct Offer {
     pub context: Context,
+    /// Those of the builds that share the session.
+    pub dockerfiles: Mutex<Vec<Vec<u8>>>,
     pub secrets: BTreeMap<String, BuildSecret>,
     pub logins: Option<login::Logins>,
     /// Sockets of SSH agents by id.
@@ -53,14 +57,40 @@ pub struct Offer {
     pub trouble: Mutex<Vec<String>>,
 }
 
+/// The sessions of the builds that are under way.
+pub type Sessions = Arc<tokio::sync::Mutex<Vec<Weak<Session>>>>;
+
 /// A session that is open; it ends when it is dropped.
 pub struct Session {
     pub id: String,
+    pub offer: Arc<Offer>,
     _served: AbortOnDropHandle<()>,
 }
 
 impl Session {
-    pub async fn open(docker: &Docker, offer: Arc<Offer>) -> Result<Self> {
+    /// A build's session, and the name that its Dockerfile has there. Builds that are offered the same at one time share one:
+    /// what both ask of the context is sent once then.
+    pub async fn of(
+        docker: &Docker,
+        offer: Offer,
+        dockerfile: Vec<u8>,
+    ) -> Result<(Arc<Self>, String)> {
+        let mut open = docker.sessions.lock().await;
+        open.retain(|session| session.strong_count() > 0);
+        let shared = open.iter().filter_map(Weak::upgrade).find(|it| it.offer.is_like(&offer));
+        let session = match shared {
+            Some(session) => session,
+            None => {
+                let session = Arc::new(Self::open(docker, Arc::new(offer)).await?);
+                open.push(Arc::downgrade(&session));
+                session
+            }
+        };
+        let name = session.offer.add(dockerfile);
+        Ok((session, name))
+    }
+
+    async fn open(docker: &Docker, offer: Arc<Offer>) -> Result<Self> {
         let asked = Asked::Engine("open a build session");
         let mut id = [0; 16];
         getrandom::fill(&mut id).expect("the system has randomness");
@@ -80,8 +110,9 @@ impl Session {
             Ok(hyper::upgrade::on(answer).await?)
         };
         let connection = opened.await.map_err(|error| docker.explain(&error, asked))?;
+        let offered = offer.clone();
         let service = service_fn(move |request| {
-            let offer = offer.clone();
+            let offer = offered.clone();
             async move { Ok::<_, Infallible>(answer(request, offer).await) }
         });
         let served = tokio::spawn(async move {
@@ -89,7 +120,7 @@ impl Session {
             // A build that ends closes the connection: no error worth a word.
             let _ = server.timer(TokioTimer::new()).serve_connection(connection, service).await;
         });
-        Ok(Self { id, _served: AbortOnDropHandle::new(served) })
+        Ok(Self { id, offer, _served: AbortOnDropHandle::new(served) })
     }
 }
 
@@ -125,7 +156,11 @@ async fn answer(request: Request<Incoming>, offer: Arc<Offer>) -> Answer {
                 Err(status) => unary(Err::<Nothing, _>(status)),
             }
         }
-        FILES => match offer.folder(&header("dir-name"), &header("include-patterns")) {
+        FILES => match offer.folder(
+            &header("dir-name"),
+            &header("include-patterns"),
+            &header("followpaths"),
+        ) {
             Ok(listing) => streamed(|out| async move {
                 let sent = files::send(listing, asked, out).await;
                 sent.map_err(|status| offer.troubled(status))
@@ -136,22 +171,57 @@ async fn answer(request: Request<Incoming>, offer: Arc<Offer>) -> Answer {
     }
 }
 
+/// The name of a session's Dockerfile.
+fn dockerfile(at: usize) -> String {
+    if at == 0 { "Dockerfile".to_owned() } else { format!("Dockerfile.{at}") }
+}
+
 impl Offer {
+    /// Whether a build may ask here what it may ask there, but for its Dockerfile.
+    fn is_like(&self, other: &Self) -> bool {
+        self.context.root == other.context.root
+            && self.context.entries == other.context.entries
+            && self.secrets == other.secrets
+            && self.logins == other.logins
+            && self.agents == other.agents
+    }
+
+    fn add(&self, text: Vec<u8>) -> String {
+        let mut all = self.dockerfiles.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = all.iter().position(|it| *it == text).unwrap_or_else(|| {
+            all.push(text);
+            all.len() - 1
+        });
+        dockerfile(at)
+    }
+
     fn troubled(&self, status: Status) -> Status {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.push(status.to_string());
         status
     }
 
-    /// The context, less what the builder looks for to ignore: what is ignored is not in it. And the Dockerfile in a folder
-    /// of its own.
+    /// The context, less what the builder looks for to ignore: what is ignored is not in it. And the Dockerfiles in a folder
+    /// of their own.
     fn folder(
         &self,
         name: &[String],
         included: &[String],
+        followed: &[String],
     ) -> std::result::Result<files::Listing, Status> {
         match name.first().map(String::as_str) {
-            Some("dockerfile") => Ok(files::one(super::kit::DOCKERFILE, &self.context.text)),
+            Some("dockerfile") => {
+                let all = self.dockerfiles.lock().unwrap_or_else(PoisonError::into_inner);
+                let named = all.iter().enumerate().map(|(at, text)| (dockerfile(at), text));
+                let sorted: BTreeMap<String, &Vec<u8>> = named.collect();
+                Ok(sorted.iter().flat_map(|(name, text)| files::one(name, text)).collect())
+            }
+            // Beside what instructions copy the builder looks for this one file, which is not worth the whole context.
+            Some("context") if followed == [IGNORE_FILE] => {
+                let mut listing = files::of_context(&self.context);
+                listing.retain(|(stat, _)| stat.path == IGNORE_FILE);
+                Ok(listing)
+            }
             Some("context") if included.is_empty() => Ok(files::of_context(&self.context)),
             Some("context") => Ok(vec![]),
             other => Err(Status::not_found(format!("no folder `{}`", other.unwrap_or_default()))),
@@ -198,5 +268,66 @@ impl Offer {
         let id = if id.is_empty() { "default" } else { id };
         let none = || Status::not_found(format!("the build has no SSH agent `{id}`"));
         self.agents.get(id).ok_or_else(none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::context::{Entry, Kind};
+
+    fn offer(files: &[&str]) -> Offer {
+        let entry = |path: &&str| Entry {
+            path: path.into(),
+            kind: Kind::File { size: 3 },
+            mode: 0o644,
+            modified: Duration::from_secs(7),
+            hidden: false,
+        };
+        let context = Context {
+            root: "/somewhere".into(),
+            entries: files.iter().map(entry).collect(),
+            dockerfile: "Dockerfile".to_owned(),
+            text: vec![],
+            added: vec![],
+        };
+        Offer {
+            context,
+            dockerfiles: Mutex::default(),
+            secrets: BTreeMap::new(),
+            logins: None,
+            agents: BTreeMap::new(),
+            trouble: Mutex::default(),
+        }
+    }
+
+    fn paths(offer: &Offer, name: &str, followed: &[&str]) -> Vec<String> {
+        let followed: Vec<String> = followed.iter().map(|path| (*path).to_owned()).collect();
+        let listing = offer.folder(&[name.to_owned()], &[], &followed).ok().expect("it is there");
+        listing.into_iter().map(|(stat, _)| stat.path).collect()
+    }
+
+    #[test]
+    fn the_context_is_sent_for_what_is_copied_and_not_for_its_ignore_file() {
+        let offer = offer(&[".dockerignore", "a", "b"]);
+        assert_eq!(paths(&offer, "context", &[]), [".dockerignore", "a", "b"]);
+        assert_eq!(paths(&offer, "context", &["a"]), [".dockerignore", "a", "b"]);
+        assert_eq!(paths(&offer, "context", &[".dockerignore"]), [".dockerignore"]);
+    }
+
+    #[test]
+    fn builds_of_the_same_files_and_secrets_share_a_session_with_a_dockerfile_each() {
+        let one = offer(&["a"]);
+        assert!(one.is_like(&offer(&["a"])));
+        assert!(!one.is_like(&offer(&["a", "b"])));
+        let mut secret = offer(&["a"]);
+        secret.secrets.insert("token".to_owned(), BuildSecret::Value(vec![1]));
+        assert!(!one.is_like(&secret));
+
+        let names = ["x", "y", "x"].map(|text| one.add(text.into()));
+        assert_eq!(names, ["Dockerfile", "Dockerfile.1", "Dockerfile"]);
+        assert_eq!(paths(&one, "dockerfile", &[]), ["Dockerfile", "Dockerfile.1"]);
     }
 }
