@@ -6,6 +6,7 @@ mod support;
 
 mod e2e {
     mod aws;
+    mod aws_resources;
     mod bake;
     mod bench;
     mod broken;
@@ -20,6 +21,7 @@ mod e2e {
     mod copies;
     mod crashes;
     mod docs;
+    mod down;
     mod durable;
     mod durable_states;
     mod elsewhere;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{AwsError, Client, xml::Element};
+use super::{AwsError, Client, Parameter, Values, xml::Element};
 
 const CLOUDFORMATION: (&str, &str) = ("cloudformation", "cloudformation");
 const CLOUDFORMATION_VERSION: &str = "2010-05-15";
@@ -23,6 +23,10 @@ pub struct Stack {
     pub status: String,
     pub reason: Option<String>,
     pub outputs: BTreeMap<String, String>,
+    /// As they are told: hidden ones are not.
+    pub parameters: Values,
+    /// The name of the change set that it was last deployed by.
+    pub change_set: Option<String>,
 }
 
 impl Stack {
@@ -79,6 +83,16 @@ pub struct Deployed {
     pub status: String,
 }
 
+/// How far LocalStack's scripts of `/etc/localstack/init` are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scripts {
+    /// None is still to come.
+    pub done: bool,
+    /// `10-queues.sh`: those under way.
+    pub running: Vec<String>,
+    pub failed: Vec<String>,
+}
+
 /// A message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Message {
@@ -116,6 +130,21 @@ impl Client {
         self.query(CLOUDFORMATION, CLOUDFORMATION_VERSION, action, parameters).await
     }
 
+    /// How far the scripts of a LocalStack are that starts; none where it is none, or an old one.
+    pub async fn scripts(&self) -> Result<Option<Scripts>, AwsError> {
+        let Some(told) = self.get("/_localstack/init").await? else { return Ok(None) };
+        let in_state = |state: &str| -> Vec<String> {
+            let all = told["scripts"].as_array().into_iter().flatten();
+            let all = all.filter(|script| script["state"] == state);
+            all.filter_map(|script| Some(script["name"].as_str()?.to_owned())).collect()
+        };
+        Ok(Some(Scripts {
+            done: told["completed"]["READY"] == true,
+            running: in_state("RUNNING"),
+            failed: in_state("ERROR"),
+        }))
+    }
+
     /// A stack; none where there is none of that name.
     pub async fn stack(&self, name: &str) -> Result<Option<Stack>, AwsError> {
         let answer = match self.cloudformation("DescribeStacks", &[("StackName", name)]).await {
@@ -125,11 +154,17 @@ impl Client {
             answer => answer?,
         };
         let Some(found) = answer.list("Stacks").next() else { return Ok(None) };
-        let outputs = found.list("Outputs");
+        let pairs = |list: &str, [key, value]: [&str; 2]| {
+            found.list(list).map(|it| (owned(it, key), owned(it, value))).collect()
+        };
+        // `arn:aws:cloudformation:us-east-1:000000000000:changeSet/NAME/ID`
+        let set = found.text("ChangeSetId").and_then(|arn| arn.split('/').nth(1));
         let stack = Stack {
             status: owned(found, "StackStatus"),
             reason: found.text("StackStatusReason").map(str::to_owned),
-            outputs: outputs.map(|it| (owned(it, "OutputKey"), owned(it, "OutputValue"))).collect(),
+            outputs: pairs("Outputs", ["OutputKey", "OutputValue"]),
+            parameters: pairs("Parameters", ["ParameterKey", "ParameterValue"]),
+            change_set: set.map(str::to_owned),
         };
         Ok(Some(stack).filter(|stack| stack.status != "DELETE_COMPLETE"))
     }
@@ -148,7 +183,7 @@ impl Client {
         (stack, name): (&str, &str),
         new: bool,
         template: &str,
-        values: &[(String, String)],
+        values: &[Parameter],
     ) -> Result<(), AwsError> {
         let kind = if new { "CREATE" } else { "UPDATE" };
         let mut form = vec![
@@ -160,9 +195,9 @@ impl Client {
         for (number, capability) in CAPABILITIES.into_iter().enumerate() {
             form.push((format!("Capabilities.member.{}", number + 1), capability));
         }
-        for (number, (key, value)) in values.iter().enumerate() {
+        for (number, Parameter { name, value, .. }) in values.iter().enumerate() {
             let place = format!("Parameters.member.{}", number + 1);
-            form.push((format!("{place}.ParameterKey"), key));
+            form.push((format!("{place}.ParameterKey"), name));
             form.push((format!("{place}.ParameterValue"), value));
         }
         let form: Vec<(&str, &str)> =

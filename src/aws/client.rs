@@ -56,6 +56,7 @@ pub struct Client {
     shown: String,
     region: String,
     credentials: Credentials,
+    is_localstack: bool,
     wire: Wire,
 }
 
@@ -91,8 +92,23 @@ impl Client {
             shown: endpoint.to_owned(),
             region: region.to_owned(),
             credentials,
+            is_localstack: false,
             wire: Wire::Address(client),
         })
+    }
+
+    /// Asks what answers at the address: LocalStack tells how it is where AWS has nothing.
+    pub async fn looked_at(mut self) -> Result<Self, AwsError> {
+        if !self.endpoint.contains("{service}") {
+            let told = self.get("/_localstack/health").await?;
+            self.is_localstack = told.is_some_and(|told| told.get("services").is_some());
+        }
+        Ok(self)
+    }
+
+    /// Whether it is LocalStack, or a container that stands for AWS as that does.
+    pub const fn is_localstack(&self) -> bool {
+        self.is_localstack
     }
 
     /// One at the other end of a stream; `name` is what messages call it.
@@ -111,7 +127,8 @@ impl Client {
         let wire = Wire::Stream { requests: Mutex::new(requests), under_way };
         let credentials = Credentials::any();
         let shown = format!("{name}:{port}");
-        Ok(Self { endpoint, shown, region: region.to_owned(), credentials, wire })
+        let region = region.to_owned();
+        Ok(Self { endpoint, shown, region, credentials, is_localstack: true, wire })
     }
 
     /// The same as another account of LocalStack, which tells them by their credentials: nothing is shared but names of
@@ -186,6 +203,13 @@ impl Client {
             code: code.rsplit('#').next().unwrap_or_default().to_owned(),
             message: member(["message", "Message"]).unwrap_or_else(|| "no reason given".to_owned()),
         })
+    }
+
+    /// What LocalStack tells of itself; none where nothing of the kind is there.
+    pub(super) async fn get(&self, path: &str) -> Result<Option<Value>, AwsError> {
+        let request = Request::get(self.uri("localstack", path));
+        let (status, text) = self.send("localstack", path, request, String::new()).await?;
+        Ok(serde_json::from_str(&text).ok().filter(|_| status == 200))
     }
 
     fn uri(&self, service: &str, path: &str) -> String {

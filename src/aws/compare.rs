@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_yaml::Value;
 
-use super::properties::{FIXED, create_only};
+use super::{
+    parameters::{Values, defaults, filled},
+    properties::{FIXED, create_only},
+};
 
 /// A resource of a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,7 +25,7 @@ pub struct Changes {
     /// Changed in what makes another of it.
     pub replaced: Vec<Resource>,
     pub removed: Vec<Resource>,
-    /// Something else than resources: outputs, the description.
+    /// Something else than resources: outputs, conditions, the description.
     pub other: bool,
 }
 
@@ -57,7 +60,8 @@ impl std::fmt::Display for Changes {
             .map(|(verb, all)| format!("{verb} {}", some(all)))
             .collect();
         if parts.is_empty() {
-            parts.push(if self.other { "changes outputs" } else { "changes nothing" }.to_owned());
+            let other = if self.other { "outputs or conditions" } else { "nothing" };
+            parts.push(format!("changes {other}"));
         }
         f.write_str(&parts.join("; "))
     }
@@ -73,9 +77,10 @@ fn some(all: &[Resource]) -> String {
     }
 }
 
-/// Compares two templates, each JSON or YAML. What is no template has no resources.
-pub fn compare(old: &str, new: &str) -> Changes {
-    let (old, new) = (read(old), read(new));
+/// Compares two templates, each JSON or YAML, by what they come to with the values of their parameters. What is no template
+/// has no resources.
+pub fn compare((old, before): (&str, &Values), (new, after): (&str, &Values)) -> Changes {
+    let (old, new) = (with(old, before), with(new, after));
     let (before, after) = (resources(&old), resources(&new));
     let mut changes = Changes::default();
     for (id, resource) in &after {
@@ -96,8 +101,11 @@ pub fn compare(old: &str, new: &str) -> Changes {
     changes
 }
 
-fn read(text: &str) -> Value {
-    serde_yaml::from_str(text).unwrap_or_default()
+fn with(text: &str, values: &Values) -> Value {
+    let template: Value = serde_yaml::from_str(text).unwrap_or_default();
+    let mut all = defaults(&template);
+    all.extend(values.clone());
+    filled(template, &all)
 }
 
 fn resources(template: &Value) -> Vec<(String, Value)> {
@@ -110,7 +118,10 @@ fn resources(template: &Value) -> Vec<(String, Value)> {
 
 fn less_resources(mut template: Value) -> Value {
     if let Some(all) = template.as_mapping_mut() {
-        all.remove("Resources");
+        // What parameters are shows in what they do.
+        for section in ["Resources", "Parameters"] {
+            all.remove(section);
+        }
     }
     template
 }
@@ -129,6 +140,10 @@ fn is_another(old: &Value, new: &Value) -> bool {
 mod tests {
     use super::*;
 
+    fn compared(old: &str, new: &str) -> Changes {
+        compare((old, &Values::new()), (new, &Values::new()))
+    }
+
     #[test]
     fn what_another_template_changes_is_told_by_what_becomes_of_each_resource() {
         let old = r#"{"Resources": {
@@ -137,19 +152,37 @@ mod tests {
             "C": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "c"}},
             "D": {"Type": "AWS::SQS::Queue"}}}"#;
         let new = "Resources:\n  A: { Type: AWS::SQS::Queue, Properties: { QueueName: a, DelaySeconds: 2 } }\n  B: { Type: AWS::SQS::Queue, Properties: { QueueName: other } }\n  C: { Type: AWS::SQS::Queue, Properties: { QueueName: c } }\n  E: { Type: AWS::SNS::Topic }\n";
-        let changes = compare(old, new);
+        let changes = compared(old, new);
         assert_eq!(changes.to_string(), "adds E; changes A; replaces B; removes D");
         assert_eq!(changes.lost().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["D", "B"]);
-        assert!(compare(old, old).is_empty() && !changes.is_empty());
+        assert!(compared(old, old).is_empty() && !changes.is_empty());
         assert_eq!(changes.not_made().count(), 0);
-        let outputs = compare("Resources: {}\n", "Resources: {}\nOutputs: { A: { Value: b } }\n");
-        assert_eq!(outputs.to_string(), "changes outputs");
+        let outputs = compared("Resources: {}\n", "Resources: {}\nOutputs: { A: { Value: b } }\n");
+        assert_eq!(outputs.to_string(), "changes outputs or conditions");
     }
 
     #[test]
     fn tags_of_cloudformation_are_read() {
         let tagged = "Resources:\n  A: { Type: T, Properties: { Arn: !GetAtt B.Arn } }\n";
-        assert!(compare(tagged, tagged).is_empty());
-        assert_eq!(compare(tagged, &tagged.replace("B.Arn", "C.Arn")).to_string(), "changes A");
+        assert!(compared(tagged, tagged).is_empty());
+        assert_eq!(compared(tagged, &tagged.replace("B.Arn", "C.Arn")).to_string(), "changes A");
+    }
+
+    #[test]
+    fn another_value_of_a_parameter_changes_what_names_it() {
+        let template = "Parameters:\n  Stage: { Type: String, Default: test }\n  Keep: { Type: Number, Default: 60 }\nConditions: { Live: !Equals [!Ref Stage, prod] }\nResources:\n  A: { Type: AWS::SQS::Queue, Properties: { MessageRetentionPeriod: !Ref Keep } }\n  B: { Type: AWS::SQS::Queue, Properties: { QueueName: !Sub 'b-${Stage}' } }\n  C: { Type: AWS::SQS::Queue }\n";
+        let values = |all: &[(&str, &str)]| -> Values {
+            all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let said = |old: &[(&str, &str)], new: &[(&str, &str)]| {
+            compare((template, &values(old)), (template, &values(new))).to_string()
+        };
+        let whole = [("Stage", "test"), ("Keep", "60")];
+        assert_eq!(said(&whole, &[]), "changes nothing");
+        assert_eq!(said(&whole, &[("Keep", "90")]), "changes A");
+        assert_eq!(said(&whole, &[("Stage", "ci")]), "replaces B");
+        // Its condition has another answer, too.
+        let live = compare((template, &values(&whole)), (template, &values(&[("Stage", "prod")])));
+        assert!(live.other);
     }
 }

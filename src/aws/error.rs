@@ -12,6 +12,15 @@ pub enum AwsError {
 }
 
 impl AwsError {
+    /// Whether nobody listens there, or not yet.
+    pub fn is_nobody(&self) -> bool {
+        let Self::Unreachable { reason, .. } = self else { return false };
+        let reason = reason.to_lowercase();
+        ["connection refused", "connection reset", "connection closed"]
+            .iter()
+            .any(|words| reason.contains(words))
+    }
+
     /// Whether the service said no with this code.
     pub fn is(&self, code: &str) -> bool {
         matches!(self, Self::Refused { code: own, .. } if own == code)

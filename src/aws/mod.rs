@@ -6,18 +6,22 @@ mod client;
 mod compare;
 mod error;
 mod outputs;
+mod parameters;
 mod properties;
 mod resources;
 mod secret;
 mod short;
 mod template;
+#[cfg(test)]
+mod tests;
 mod xml;
 
-pub use calls::{Change, ChangeSet, Deployed, Event, Message, Moved, Stack};
+pub use calls::{Change, ChangeSet, Deployed, Event, Message, Moved, Scripts, Stack};
 pub use client::{Client, Credentials};
 pub use compare::{Changes, Resource, compare};
 pub use error::AwsError;
 pub use outputs::{PREFIX as OUTPUTS, fill, uses, variable};
+pub use parameters::{HIDDEN, Parameter, Values, filled};
 pub use resources::{Resources, Section, Wrong};
 pub use secret::{Part, Secret};
 pub use template::rehearsed;

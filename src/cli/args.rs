@@ -3,9 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    aws, bench, build, ci, cleanup, completions, config, credentials, deploy, doctor, durable,
-    exchange, graph, history, init, logs, maintenance, pause, plan, proxy, rollback, scale, sign,
-    status, switch, test, tls, up,
+    aws, bench, build, ci, cleanup, completions, config, credentials, deploy, doctor, down,
+    durable, exchange, graph, history, init, logs, maintenance, pause, plan, proxy, rollback,
+    scale, sign, status, switch, test, tls, up,
 };
 use crate::ui::Progress;
 
@@ -56,6 +56,7 @@ pub enum Command {
     Logs(logs::Args),
     History(history::Args),
     Cleanup(cleanup::Args),
+    Down(down::Args),
     Plan(plan::Args),
     Config(config::Args),
     Durable(durable::Args),
@@ -86,7 +87,8 @@ impl Command {
             | Self::Rollback(_)
             | Self::Scale(_)
             | Self::Bench(_)
-            | Self::Cleanup(_) => true,
+            | Self::Cleanup(_)
+            | Self::Down(_) => true,
             Self::Durable(args) => args.changes(),
             Self::Aws(args) => args.changes(),
             _ => false,

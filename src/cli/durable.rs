@@ -6,6 +6,7 @@ use super::{args::Waits, context::Context, error::CliError, exit::Exit, logs, sn
 use crate::{
     base::words,
     database::{Encrypted, Encryption},
+    model::{Color, Names},
     ops::{self, Apply, Data, DurableUp, Rotated, Session, Snapshot, Stored},
     plan::Difference,
 };
@@ -39,12 +40,14 @@ enum Command {
         waits: Waits,
     },
     /// Stop the durable layer and remove its containers; the data stays
+    ///
+    /// Asks for the environment's name when a color is live: it is left without its database.
     Down {
         /// Delete the data too; asks for the environment's name
         #[arg(long)]
         volumes: bool,
         /// The environment's name, in place of typing it
-        #[arg(long, requires = "volumes", value_name = "NAME")]
+        #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
         /// Take no last snapshot of the databases
         #[arg(long, requires = "volumes")]
@@ -186,9 +189,9 @@ async fn reset(
     let engine = context.engine().await?;
     let project = context.project_with_credentials(Some(&engine)).await?;
     let environment = &project.names.environment;
-    let question =
-        format!("all data of `{environment}` of `{}` will be deleted.", project.names.project);
-    say_lost(context, &context.session(&engine, &project, &(), None), data).await?;
+    let look = context.session(&engine, &project, &(), None);
+    say_lost(context, &look, data).await?;
+    let question = question(&project.names, ops::serving(&look).await?, data);
     sure(context, environment, &question, confirm).await?;
     let reporter = context.ui.reporter("durable up --reset");
     let session = context.session(&engine, &project, &*reporter, Some(waits));
@@ -218,12 +221,14 @@ async fn down(
 ) -> Result<Exit, CliError> {
     let project = context.project()?;
     let environment = &project.names.environment;
-    if data != Data::Stays {
-        if let Ok(engine) = context.engine().await {
-            say_lost(context, &context.session(&engine, &project, &(), None), data).await?;
-        }
-        let question =
-            format!("all data of `{environment}` of `{}` will be deleted.", project.names.project);
+    let mut live = None;
+    if let Ok(engine) = context.engine().await {
+        let look = context.session(&engine, &project, &(), None);
+        say_lost(context, &look, data).await?;
+        live = ops::serving(&look).await?;
+    }
+    if data != Data::Stays || live.is_some() || confirm.is_some() {
+        let question = question(&project.names, live, data);
         sure(context, environment, &question, confirm).await?;
     }
     let engine = context.engine().await?;
@@ -242,6 +247,19 @@ async fn down(
     Ok(Exit::Done)
 }
 
+/// What goes, said before the environment's name is asked for.
+fn question(names: &Names, live: Option<Color>, data: Data) -> String {
+    let mut lines = vec![];
+    if let Some(color) = live {
+        lines.push(format!("{color} is live, and left without its database."));
+    }
+    if data != Data::Stays {
+        let Names { project, environment } = names;
+        lines.push(format!("all data of `{environment}` of `{project}` will be deleted."));
+    }
+    lines.join(" ")
+}
+
 /// Says of what no last snapshot is taken.
 async fn say_lost(context: &Context, session: &Session<'_>, data: Data) -> Result<(), CliError> {
     if data == Data::GoesAfterSnapshot {
@@ -252,7 +270,7 @@ async fn say_lost(context: &Context, session: &Session<'_>, data: Data) -> Resul
     Ok(())
 }
 
-/// Asks for the environment's name before data is deleted; an error unless it was given.
+/// Asks for the environment's name before something is taken away; an error unless it was given.
 pub async fn sure(
     context: &Context,
     environment: &str,
@@ -264,14 +282,14 @@ pub async fn sure(
         (None, Some(prompt)) => prompt.confirm_by_name(question, environment).await,
         (None, None) => {
             return Err(CliError::Usage(format!(
-                "deleting data needs the environment's name: on a terminal it is asked for, in a script `--confirm {environment}`"
+                "{question} That needs the environment's name: on a terminal it is asked for, in a script `--confirm {environment}`"
             )));
         }
     };
     if sure {
         return Ok(());
     }
-    Err(CliError::Usage(format!("that is not `{environment}`: nothing was deleted")))
+    Err(CliError::Usage(format!("that is not `{environment}`: nothing was done")))
 }
 
 async fn rotate_key(

@@ -223,6 +223,9 @@ impl CliError {
             OpsError::LookCounts { .. } => {
                 one("its dead-letter queue can be looked into; on LocalStack any queue can")
             }
+            OpsError::NotMoved { .. } => one(
+                "none is lost: what was not moved waits in the dead-letter queue, and the same command moves it",
+            ),
             OpsError::NothingLive => one("`envctl up` brings everything up"),
             OpsError::Interrupted => {
                 one("what was done stands; running the command again goes on from here")
@@ -283,6 +286,7 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::NoStack { .. }
         | OpsError::NotOnAws { .. }
         | OpsError::LookCounts { .. }
+        | OpsError::NotMoved { .. }
         | OpsError::NothingLive
         | OpsError::ProxyStopped
         | OpsError::NothingToRollBack { .. }
@@ -320,7 +324,10 @@ const fn engine(error: &EngineError) -> Exit {
 
 const fn aws(failure: &AwsFailure) -> Exit {
     match failure {
-        AwsFailure::Stack { .. } | AwsFailure::Late { .. } => Exit::Unhealthy,
+        AwsFailure::Stack { .. }
+        | AwsFailure::Late { .. }
+        | AwsFailure::NotReady { .. }
+        | AwsFailure::Scripts { .. } => Exit::Unhealthy,
         AwsFailure::Call { .. } | AwsFailure::WouldLose { .. } | AwsFailure::Fixed { .. } => {
             Exit::Failed
         }
@@ -336,10 +343,17 @@ fn aws_hints(failure: &AwsFailure) -> Vec<String> {
         AwsFailure::Fixed { .. } => {
             "`envctl aws apply` makes the whole stack anew: messages of its queues and objects of its buckets go"
         }
-        AwsFailure::Call { source: AwsError::Unreachable { .. }, .. } => {
+        AwsFailure::Scripts { .. } => {
+            "`envctl durable logs` or `envctl logs` shows what they said; mended, they run when its container is started anew"
+        }
+        AwsFailure::NotReady { .. }
+        | AwsFailure::Call { source: AwsError::Unreachable { .. }, .. } => {
             "is it up? `envctl durable logs` or `envctl logs` shows what it says"
         }
-        AwsFailure::Call { .. } | AwsFailure::Late { .. } => return vec![],
+        AwsFailure::Late { .. } => {
+            "`envctl aws status` shows how the stack stands; the same command goes on from there"
+        }
+        AwsFailure::Call { .. } => return vec![],
     };
     vec![text.to_owned()]
 }
@@ -461,6 +475,9 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         Conflict::VolumeInUse { holder, .. } => vec![format!(
             "two databases on the same files spoil them: `docker rm {holder}` once it is not needed, or another volume"
         )],
+        Conflict::VolumeHeld { holder, .. } => vec![format!(
+            "nothing was touched: `envctl cleanup` takes the idle color away first, `envctl down` the whole app, `docker rm --force {holder}` what is not envctl's"
+        )],
         Conflict::NoDurable { .. } => {
             vec!["`envctl durable up` brings it up, `envctl up` everything".to_owned()]
         }
@@ -478,6 +495,9 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         }
         Conflict::Live { color } => {
             vec![format!("the idle one is {}: leave the color out", color.other())]
+        }
+        Conflict::Serves { .. } => {
+            vec!["`--confirm NAME` with the environment's name takes it away".to_owned()]
         }
         Conflict::TakesShare { color, .. } => vec![format!(
             "`envctl switch {color}` gives it all of the traffic, `envctl switch --weight 0` none"

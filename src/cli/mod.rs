@@ -12,6 +12,7 @@ mod context;
 mod credentials;
 mod deploy;
 mod doctor;
+mod down;
 mod durable;
 mod error;
 mod exchange;
@@ -116,6 +117,7 @@ async fn dispatch(context: &Context, command: &Command) -> Result<Exit, error::C
         Command::Logs(args) => logs::run(context, args).await,
         Command::History(args) => history::run(context, args).await,
         Command::Cleanup(args) => cleanup::run(context, args).await,
+        Command::Down(args) => down::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Config(args) => config::run(context, args),
         Command::Init(args) => init::run(context, args).await,

@@ -35,6 +35,7 @@ enum Of {
     Durable,
     Switch,
     Cleanup,
+    Down,
 }
 
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
@@ -62,6 +63,10 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             let color = args.color;
             let options = ops::SwitchOptions { color, force: true, bake: None, keep_clone: true };
             ops::plan_switch(&session, options).await?
+        }
+        Of::Down => {
+            let options = ops::DownOptions { confirmed: true, ..ops::DownOptions::default() };
+            ops::plan_down(&session, options).await?
         }
         Of::Cleanup => ops::plan_cleanup(&session, args.color, false).await?.plan,
     };

@@ -2,13 +2,12 @@
 
 use std::{fmt, path::PathBuf};
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 use super::{ConfigError, Project, scalar::optional_number};
 use crate::{
-    aws::{self, Credentials, Resources, Section, Template},
+    aws::{self, Credentials, Parameter, Resources, Section, Template, Values},
     base::{files, words},
     compose::{self, Problem, Problems},
 };
@@ -105,7 +104,7 @@ pub struct Aws {
     pub region: String,
     pub template: Template,
     /// Of the user's own template.
-    pub parameters: IndexMap<String, String>,
+    pub parameters: Vec<Parameter>,
     pub identities: Vec<String>,
 }
 
@@ -154,7 +153,7 @@ impl Aws {
         let region = region.or_else(|| variable("AWS_DEFAULT_REGION"));
         let (template, parameters) = match &file.template {
             Some(path) => own_template(project, file, path)?,
-            None => (short(project, file, &endpoint)?, IndexMap::new()),
+            None => (short(project, file, &endpoint)?, vec![]),
         };
         Ok(Some(Self {
             stack: stack_name(&project.names.prefix()),
@@ -211,16 +210,9 @@ fn short(project: &Project, file: &AwsFile, endpoint: &Endpoint) -> Result<Templ
         })
         .collect();
     // A template is kept in clear by whoever deploys it.
-    let secret = |text: &str| {
-        let listed = project.file.credentials.iter().chain(project.credentials.keys());
-        listed
-            .filter_map(|name| Some((name, project.variables.get(name)?)))
-            .find(|(_, value)| value.len() >= SHORTEST && text.contains(value.as_str()))
-            .map(|(name, _)| name.clone())
-    };
     for (section, all) in file.sections() {
         for (name, value) in all.iter().filter(|_| section != "secrets") {
-            if let Some(credential) = secret(&value.to_string()) {
+            if let Some(credential) = credential(project, value) {
                 let message = format!(
                     "the credential {credential} would be in the template: `secrets` keep it"
                 );
@@ -234,12 +226,31 @@ fn short(project: &Project, file: &AwsFile, endpoint: &Endpoint) -> Result<Templ
     }
 }
 
+/// The credential whose value stands in a value of the file.
+fn credential<'a>(project: &'a Project, value: &Value) -> Option<&'a str> {
+    let mut listed = project.file.credentials.iter().chain(project.credentials.keys());
+    let stands = |name: &&String| {
+        let words = project.variables.get(*name);
+        words.is_some_and(|words| words.len() >= SHORTEST && holds(value, words))
+    };
+    listed.find(stands).map(String::as_str)
+}
+
+fn holds(value: &Value, words: &str) -> bool {
+    match value {
+        Value::String(text) => text.contains(words),
+        Value::Array(all) => all.iter().any(|it| holds(it, words)),
+        Value::Object(all) => all.iter().any(|(key, it)| key.contains(words) || holds(it, words)),
+        other => other.to_string().contains(words),
+    }
+}
+
 /// The user's own template, as its file has it.
 fn own_template(
     project: &Project,
     file: &AwsFile,
     path: &std::path::Path,
-) -> Result<(Template, IndexMap<String, String>), ConfigError> {
+) -> Result<(Template, Vec<Parameter>), ConfigError> {
     let mut problems = vec![];
     for (section, all) in file.sections() {
         if section != "parameters" && !all.is_empty() {
@@ -267,15 +278,36 @@ fn own_template(
         problems.push(Problem::of_file(&path, "a CloudFormation template has `Resources`"));
     }
     let known = members("Parameters");
-    let mut parameters = IndexMap::new();
+    let outputs = members("Outputs");
+    let mut parameters = vec![];
     for (name, value) in &file.parameters {
-        if !known.iter().any(|(known, _)| known == name) {
+        let place = ["aws", "parameters", name];
+        let own = known.iter().find(|(known, _)| known == name);
+        if own.is_none() {
             let near = words::nearest(name, known.iter().map(|(known, _)| known.as_str()));
             let message = format!("the template has no parameter `{name}`");
             let hint = near.map(|near| format!("did you mean `{near}`?"));
-            problems.push(project.problem(&["aws", "parameters", name], message).with_hint(hint));
+            problems.push(project.problem(&place, message).with_hint(hint));
         }
-        let text = match value {
+        let hidden = own.and_then(|(_, of)| of.get("NoEcho")).is_some_and(is_true);
+        if let Some(credential) = credential(project, value) {
+            if own.is_some() && !hidden {
+                let message = format!(
+                    "the credential {credential} would be told to all who may look at the stack: the template's parameter `{name}` has no `NoEcho`"
+                );
+                let hint = format!("give `{name}` in the template `NoEcho: true`");
+                problems.push(project.problem(&place, message).with_hint(Some(hint)));
+            }
+            for (output, _) in outputs.iter().filter(|(_, of)| shows(of, name)) {
+                let message = format!(
+                    "the output `{output}` of the template would tell the credential {credential}"
+                );
+                let hint = "take it out of `Outputs`: a service has the credential as a variable";
+                let hint = Some(hint.to_owned());
+                problems.push(project.problem(&place, message).with_hint(hint));
+            }
+        }
+        let value = match value {
             Value::String(text) => text.clone(),
             Value::Array(list) => list
                 .iter()
@@ -284,7 +316,7 @@ fn own_template(
                 .join(","),
             other => other.to_string(),
         };
-        parameters.insert(name.clone(), text);
+        parameters.push(Parameter { name: name.clone(), value, hidden });
     }
     if !problems.is_empty() {
         return Err(Problems(problems).into());
@@ -294,12 +326,22 @@ fn own_template(
     };
     let queues = members("Resources").into_iter().filter(is_queue);
     let template = Template {
-        outputs: members("Outputs").into_iter().map(|(name, _)| name).collect(),
+        outputs: outputs.into_iter().map(|(name, _)| name).collect(),
         queues: queues.map(|(id, _)| (id.clone(), id)).collect(),
         body,
         secrets: vec![],
     };
     Ok((template, parameters))
+}
+
+fn is_true(value: &serde_yaml::Value) -> bool {
+    value.as_bool() == Some(true) || value.as_str() == Some("true")
+}
+
+/// Whether a part of a template has the value of a parameter.
+fn shows(part: &serde_yaml::Value, parameter: &str) -> bool {
+    let mark = Values::from([(parameter.to_owned(), "mark".to_owned())]);
+    aws::filled(part.clone(), &mark) != *part
 }
 
 impl Project {
@@ -317,120 +359,5 @@ impl Project {
         let near = words::nearest(key, known).map(|near| format!("did you mean `{near}`?"));
         let message = format!("no service `{key}` in the app's files or the durable layer's");
         Err(Problems(vec![self.problem(&["aws", "service"], message).with_hint(near)]).into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::{config::Shell, model::Color};
-
-    use super::*;
-
-    fn open(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Project, String>) {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let project = Project::open(folder.path(), None, &Shell::default());
-        (folder, project.map_err(|error| error.to_string()))
-    }
-
-    fn wrong(aws: &str) -> String {
-        let file = format!("name: shop\napp: {{}}\naws:\n{aws}");
-        open(&[("envctl.yaml", &file)]).1.unwrap_err()
-    }
-
-    const COMPOSE: &str = "services:\n  localstack: { image: l }\n  api:\n    image: a\n    environment:\n      QUEUE: ${aws.outputs.OrdersQueueUrl}\n";
-
-    #[test]
-    fn an_output_stays_a_variable_until_it_is_known_and_one_that_is_not_made_is_refused() {
-        let file = "name: shop\napp: {}\naws: { service: localstack, queues: [orders] }\n";
-        let (_folder, project) = open(&[("envctl.yaml", file), ("compose.yaml", COMPOSE)]);
-        let app = project.unwrap().load_app(Color::Blue, "r").unwrap();
-        let value = app.services["api"].environment["QUEUE"].clone().unwrap();
-        assert_eq!(value, "${aws.outputs.OrdersQueueUrl}");
-
-        let typo = COMPOSE.replace("QueueUrl", "QueuUrl");
-        let (_folder, project) = open(&[("envctl.yaml", file), ("compose.yaml", &typo)]);
-        let error = project.unwrap().load_app(Color::Blue, "r").unwrap_err().to_string();
-        assert!(error.contains("compose.yaml:6:14 services.api.environment.QUEUE"), "{error}");
-        assert!(error.contains("no output `OrdersQueuUrl`"), "{error}");
-        assert!(error.contains("did you mean `OrdersQueueUrl`?"), "{error}");
-    }
-
-    #[test]
-    fn the_service_has_to_be_in_the_files_of_a_layer() {
-        let file = "name: shop\napp: {}\naws: { service: localstak, queues: [orders] }\n";
-        let (_folder, project) = open(&[("envctl.yaml", file), ("compose.yaml", COMPOSE)]);
-        let error = project.unwrap().load_app(Color::Blue, "r").unwrap_err().to_string();
-        assert!(error.contains("envctl.yaml:3:8 aws.service: no service `localstak`"), "{error}");
-        assert!(error.contains("did you mean `localstack`?"), "{error}");
-    }
-
-    #[test]
-    fn what_is_wrong_names_its_line() {
-        for (aws, words) in [
-            ("  queues: [orders]\n", "needs one of `service`"),
-            ("  endpoint: localhost\n", "expected a URL"),
-            ("  service: l\n  endpoint: http://l\n", "needs one of `service`"),
-            (
-                "  service: l\n  queues:\n    orders: { maxReciveCount: 3 }\n",
-                "envctl.yaml:6:15 aws.queues.orders.maxReciveCount: unknown key",
-            ),
-            (
-                "  service: l\n  topics: { t: { subscriptions: [a] } }\n",
-                "aws.topics.t.subscriptions[0]: no queue `a`",
-            ),
-            ("  service: l\n  queus: [orders]\n", "queus"),
-            ("  service: l\n  template: t.yaml\n", "t.yaml"),
-            ("  service: l\n  queues: orders\n", "a list of names"),
-        ] {
-            let said = wrong(aws);
-            assert!(said.contains(words), "{aws}: {said}");
-        }
-    }
-
-    #[test]
-    fn a_credential_goes_into_a_secret_and_nowhere_else() {
-        let aws = |section: &str| {
-            format!(
-                "name: shop\napp: {{}}\ncredentials: [TOKEN]\naws: {{ service: l, {section}: {{ s: 'a${{TOKEN}}' }} }}\n"
-            )
-        };
-        let credentials = (".envctl/devlocal.credentials", "TOKEN=0123456789abcdef\n");
-        let parameter = aws("parameters");
-        let (_folder, refused) = open(&[("envctl.yaml", &parameter), credentials]);
-        let refused = refused.unwrap_err();
-        assert!(refused.contains("the credential TOKEN would be in the template"), "{refused}");
-        let secret = aws("secrets");
-        let (_folder, project) = open(&[("envctl.yaml", &secret), credentials]);
-        let aws = project.unwrap().aws.unwrap();
-        assert_eq!(aws.template.secrets[0].wanted(None), "a0123456789abcdef");
-        assert!(!aws.template.body.contains("0123456789"));
-    }
-
-    #[test]
-    fn a_template_of_ones_own_has_its_outputs_and_parameters() {
-        let template = "Parameters:\n  Stage: { Type: String }\nResources:\n  Orders: { Type: AWS::SQS::Queue, Properties: { QueueName: !Sub 'orders-${Stage}' } }\nOutputs:\n  Url: { Value: !Ref Orders }\n";
-        let file = |parameter: &str| {
-            format!(
-                "name: shop\napp: {{}}\naws: {{ endpoint: 'http://localhost:4566/', template: t.yaml, parameters: {{ {parameter}: ci }} }}\n"
-            )
-        };
-        let right = file("Stage");
-        let (_folder, project) = open(&[("envctl.yaml", &right), ("t.yaml", template)]);
-        let aws = project.unwrap().aws.unwrap();
-        assert_eq!(
-            (aws.template.outputs, aws.template.body.as_str()),
-            (vec!["Url".to_owned()], template)
-        );
-        assert_eq!((aws.parameters["Stage"].as_str(), aws.stack.as_str()), ("ci", "shop-devlocal"));
-        assert_eq!(aws.template.queues["Orders"], "Orders");
-        let typo = file("Stag");
-        let (_folder, project) = open(&[("envctl.yaml", &typo), ("t.yaml", template)]);
-        let error = project.unwrap_err();
-        assert!(error.contains("no parameter `Stag`") && error.contains("`Stage`?"), "{error}");
     }
 }

@@ -13,6 +13,8 @@ mod project;
 mod route;
 mod scalar;
 mod shell;
+#[cfg(test)]
+mod tests;
 
 pub use aws::{Aws, AwsFile, Endpoint};
 pub use checks::{

@@ -8,7 +8,7 @@ mod version;
 
 pub use encryption::{Encrypted, Encryption};
 pub use look::{LOOK, Seen};
-pub use tls::{AppUser, Connections, TlsSettings};
+pub use tls::{AppUser, Connections, TlsSettings, lacks_includes};
 pub use version::{Server, Unsuited, Version};
 
 mod script;

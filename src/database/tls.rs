@@ -4,7 +4,7 @@
 use jiff::{Timestamp, civil::DateTime, fmt::strtime, tz::TimeZone};
 use serde::Serialize;
 
-use super::Kind;
+use super::{Kind, Version};
 use crate::model::{
     FileSpec,
     database_tls::{AUTHORITY, FOLDER, SERVER, UNTIL_FORMAT},
@@ -98,6 +98,14 @@ impl Kind {
     }
 }
 
+/// Whether an image says by its tag that its PostgreSQL is from before 16, whose `pg_hba.conf` cannot include another.
+pub fn lacks_includes(image: &str) -> bool {
+    let name = image.rsplit('/').next().and_then(|name| name.split_once(':'));
+    let tag = name.filter(|(name, _)| matches!(*name, "postgres" | "postgis"));
+    let version = tag.and_then(|(_, tag)| Version::read(tag));
+    version.is_some_and(|version| Some(version) < Version::read("16"))
+}
+
 /// What a running database tells of its connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Connections {
@@ -175,6 +183,23 @@ mod tests {
             assert_eq!(Connections::read(said).unwrap().to_string(), told);
         }
         assert_eq!(Connections::read("tables\tyes\t\n"), None);
+    }
+
+    #[test]
+    fn an_old_postgres_is_known_by_its_tag() {
+        for (image, old) in [
+            ("postgres:15", true),
+            ("docker.io/library/postgres:9.6-alpine", true),
+            ("postgis/postgis:14-3.4", true),
+            ("postgres:16.1@sha256:0", false),
+            ("postgres:17", false),
+            ("postgres", false),
+            ("postgres:bookworm", false),
+            ("timescale/timescaledb:2.14-pg16", false),
+            ("mysql:9", false),
+        ] {
+            assert_eq!(lacks_includes(image), old, "{image}");
+        }
     }
 
     #[test]

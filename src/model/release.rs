@@ -40,7 +40,7 @@ impl Holder {
 pub struct Change {
     /// Sortable: `20261121T081500.123Z-1f2e`.
     pub id: String,
-    /// `deploy`, `switch`, `rollback`, `cleanup`, `durable up`, `durable down`.
+    /// `deploy`, `switch`, `rollback`, `cleanup`, `down`, `durable up`, `durable down`.
     pub command: String,
     pub who: String,
     pub job: Option<String>,

@@ -18,20 +18,17 @@ use crate::{
         self, At, Aws, AwsJob, Plan,
         desired::{App, Durable, is_of},
     },
-    run::{self, AwsFailure, Poll, RunError, Standing, WaitError},
+    run::{self, AwsFailure, NoWay, Poll, Standing, WaitError},
 };
 
 /// The longest that moving dead letters is waited for.
 const REDRIVE: Duration = Duration::from_secs(600);
 
-impl From<RunError> for OpsError {
-    fn from(error: RunError) -> Self {
+impl From<NoWay> for OpsError {
+    fn from(error: NoWay) -> Self {
         match error {
-            RunError::Engine(error) => Self::Engine(error),
-            RunError::Aws(failure) => Self::Aws(failure),
-            other => {
-                Self::Aws(AwsFailure::Late { stack: String::new(), reason: other.to_string() })
-            }
+            NoWay::Engine(error) => Self::Engine(error),
+            NoWay::Aws(failure) => Self::Aws(failure),
         }
     }
 }
@@ -42,7 +39,7 @@ fn job(aws: &config::Aws, at: At, may_lose: bool) -> AwsJob {
         at,
         region: aws.region.clone(),
         template: aws.template.clone(),
-        parameters: aws.parameters.clone().into_iter().collect(),
+        parameters: aws.parameters.clone(),
         identities: aws.identities.clone(),
         may_lose,
     }
@@ -325,17 +322,16 @@ pub async fn peek(
     let opened = open(session, color).await?;
     let url = opened.queue(queue).await?;
     let client = &opened.client;
-    let seen = match opened.job.at {
-        At::Container { .. } => client.look_into(&url).await,
-        At::Url { .. } => {
-            // AWS has no look that does not count.
-            let attributes = client.queue_attributes(&url).await;
-            let attributes = attributes.map_err(|source| opened.call(source))?;
-            if attributes.contains_key("RedrivePolicy") {
-                return Err(OpsError::LookCounts { queue: queue.to_owned() });
-            }
-            client.receive(&url).await
+    let seen = if client.is_localstack() {
+        client.look_into(&url).await
+    } else {
+        // AWS has no look that does not count.
+        let attributes = client.queue_attributes(&url).await;
+        let attributes = attributes.map_err(|source| opened.call(source))?;
+        if attributes.contains_key("RedrivePolicy") {
+            return Err(OpsError::LookCounts { queue: queue.to_owned() });
         }
+        client.receive(&url).await
     };
     seen.map_err(|source| opened.call(source))
 }
@@ -364,15 +360,16 @@ pub async fn redrive(
             _ => Poll::Ready(moved),
         })
     });
-    let stack = || opened.job.stack.clone();
+    let not_moved = |reason: String| OpsError::NotMoved { queue: queue.to_owned(), reason };
     let moved = moved.await.map_err(|error| match error {
         WaitError::Failed(source) => opened.call(source),
-        WaitError::Deadline(reason) => AwsFailure::Late { stack: stack(), reason }.into(),
+        WaitError::Deadline(reason) => {
+            not_moved(format!("not done after {} s, {reason}", REDRIVE.as_secs()))
+        }
     })?;
     if moved.status == "COMPLETED" {
         return Ok(moved.moved);
     }
-    let reason = moved.reason.unwrap_or_default();
-    let reasons = vec![format!("moving back ended as {}: {reason}", moved.status)];
-    Err(AwsFailure::Stack { stack: stack(), reasons, then: String::new() }.into())
+    let reason = moved.reason.as_deref().unwrap_or("no reason is given");
+    Err(not_moved(format!("it ended as {} after {} messages: {reason}", moved.status, moved.moved)))
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::clock,
-    model::{Color, labels},
+    model::{Color, Image, Names, Observed, labels},
     plan::{self, Plan},
     run::Event,
 };
@@ -33,6 +33,39 @@ pub async fn plan_cleanup(
     Ok(planned(session, color, force).await?.cleanup)
 }
 
+/// The images that envctl made of the project, and those of proxies.
+pub(super) async fn images(session: &Session<'_>) -> Result<Vec<Image>, OpsError> {
+    let project = session.engine.images(labels::PROJECT, Some(&session.project.names.project));
+    let proxies = session.engine.images(labels::LAYER, Some("proxy"));
+    let (mut images, proxies) = tokio::try_join!(project, proxies)?;
+    // A young one may be of a deployment that is about to make its proxy from it, in whatever project.
+    let old = clock::seconds() - YOUNG;
+    images.extend(proxies.into_iter().filter(|image| image.created < old));
+    Ok(images)
+}
+
+/// The names that keep images of releases that are not retained.
+pub(super) fn let_go(
+    names: &Names,
+    slots: &[releases::Slot],
+    retained: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let kept = slots.iter().filter_map(|slot| slot.release.as_ref());
+    let old = kept.filter(|kept| !retained.contains(&kept.id));
+    old.flat_map(|kept| kept.tags(names).into_keys()).collect()
+}
+
+/// Whether all images stay; says why.
+pub(super) fn stay(session: &Session<'_>, observed: &Observed) -> bool {
+    let busy = plan::busy(&session.project.names, observed);
+    if let Some(other) = busy {
+        session.reporter.on(Event::Note(&format!(
+            "all images stay: something is under way in the environment `{other}`"
+        )));
+    }
+    busy.is_some()
+}
+
 struct Planned {
     cleanup: Cleanup,
     retained: BTreeSet<String>,
@@ -46,12 +79,11 @@ async fn planned(
 ) -> Result<Planned, OpsError> {
     let observed = session.observe().await?;
     let names = &session.project.names;
-    let (routing, changes, slots, images, proxies) = tokio::try_join!(
+    let (routing, changes, slots, images) = tokio::try_join!(
         state::routing(session, &observed),
         state::changes(session, &observed),
         releases::slots(session, &observed),
-        async { Ok(session.engine.images(labels::PROJECT, Some(&names.project)).await?) },
-        async { Ok(session.engine.images(labels::LAYER, Some("proxy")).await?) },
+        images(session),
     )?;
     let color = color.unwrap_or_else(|| Session::idle(&routing));
     let mut retained = releases::retained(session, &changes, &routing);
@@ -62,31 +94,17 @@ async fn planned(
     {
         retained.remove(&stack.release);
     }
-    let let_go = slots
-        .iter()
-        .filter_map(|slot| slot.release.as_ref())
-        .filter(|kept| !retained.contains(&kept.id))
-        .flat_map(|kept| kept.tags(names).into_keys())
-        .collect();
-    // A young one may be of a deployment that is about to make its proxy from it, in whatever project.
-    let old = clock::seconds() - YOUNG;
-    let proxies = proxies.into_iter().filter(|image| image.created < old);
-    let images: Vec<_> = images.into_iter().chain(proxies).collect();
+    let let_go = let_go(names, &slots, &retained);
     let plan = plan::cleanup(&plan::Cleanup {
         names,
         color,
         observed: &observed,
         routing: &routing,
-        images: &images,
-        retained: &retained,
-        let_go: &let_go,
+        made: plan::Made { images: &images, retained: &retained, let_go: &let_go },
         drain: session.project.file.proxy.drain,
         hooks: (!force).then_some(session.wait),
     })?;
-    if let Some(other) = plan::busy(names, &observed) {
-        session.reporter.on(Event::Note(&format!(
-            "all images stay: something is under way in the environment `{other}`"
-        )));
+    if stay(session, &observed) {
         // Their stacks stay with them.
         retained.extend(slots.iter().filter_map(|slot| Some(slot.release.as_ref()?.id.clone())));
     }

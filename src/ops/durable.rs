@@ -239,7 +239,7 @@ async fn bring_down(
         restore::settle(session).await?;
         observed = session.observe().await?;
     }
-    let plan = plan::durable_down(&session.project.names, &observed, data != Data::Stays);
+    let plan = plan::durable_down(&session.project.names, &observed, data != Data::Stays)?;
     if plan.is_empty() {
         return Ok((plan, vec![]));
     }

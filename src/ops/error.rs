@@ -162,6 +162,8 @@ pub enum OpsError {
     NotOnAws { queue: String, stack: String },
     #[error("looking into `{queue}` would count as a try of its messages: AWS has no other look")]
     LookCounts { queue: String },
+    #[error("the dead letters of `{queue}` were not all moved back: {reason}")]
+    NotMoved { queue: String, reason: String },
     #[error("interrupted")]
     Interrupted,
 }

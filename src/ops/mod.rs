@@ -16,6 +16,7 @@ mod database;
 mod definition;
 mod deploy;
 mod doctor;
+mod down;
 mod durable;
 mod error;
 mod gate;
@@ -62,6 +63,7 @@ pub use config::{Layer, Resolved, config};
 pub use credentials::open_with_credentials;
 pub use deploy::{DeployOptions, Deployed, deploy, plan_deploy};
 pub use doctor::{Finding, Report, doctor};
+pub use down::{DownOptions, down, plan_down, serving};
 pub use durable::{
     Apply, Data, DurableService, DurableUp, durable_down, durable_reset, durable_status,
     durable_up, plan_durable_up, shell_command, without_snapshot,

@@ -146,14 +146,17 @@ impl Session<'_> {
         done.await?.map_err(failed)
     }
 
-    /// The values of the project's credentials, wherever they come from, and of what is named like one.
+    /// The values of the project's credentials, wherever they come from, of what is named like one, and of hidden
+    /// parameters of its template.
     pub(super) fn secrets(&self) -> Secrets {
         let project = self.project;
         let names = project.file.credentials.iter().chain(project.credentials.keys());
         let listed = names.filter_map(|name| project.variables.get(name));
         let named = project.variables.iter().filter(|(name, _)| is_secret(name));
         let named = named.map(|(_, value)| value).filter(|value| value.len() >= SHORTEST);
-        Secrets::new(listed.chain(named))
+        let parameters = project.aws.iter().flat_map(|aws| &aws.parameters);
+        let hidden = parameters.filter(|parameter| parameter.hidden).map(|hidden| &hidden.value);
+        Secrets::new(listed.chain(named).chain(hidden))
     }
 
     /// The color that a command without one means: the one that does not serve.

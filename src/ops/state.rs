@@ -66,6 +66,15 @@ pub async fn routing(session: &Session<'_>, observed: &Observed) -> Result<Routi
     }
 }
 
+/// Makes the state of a proxy that is gone know of no color.
+pub(super) async fn empty(session: &Session<'_>, observed: &Observed) -> Result<(), OpsError> {
+    let content = serde_json::to_vec(&Routing::default());
+    let content = content.map_err(|error| wrong(session, error.to_string()))?;
+    let file =
+        FileSpec { path: ROUTING.to_owned(), content, mode: 0o644, uid: NOBODY, gid: NOBODY };
+    write(session, observed, file).await
+}
+
 /// Adds a change to the history.
 pub async fn record(
     session: &Session<'_>,

@@ -49,9 +49,7 @@ async fn remove(
         color,
         observed: &observed,
         routing: &routing,
-        images: &[],
-        retained: &BTreeSet::new(),
-        let_go: &BTreeSet::new(),
+        made: plan::Made { images: &[], retained: &BTreeSet::new(), let_go: &BTreeSet::new() },
         drain: session.project.file.proxy.drain,
         // It was never whole: it has nothing that its hooks could end.
         hooks: None,

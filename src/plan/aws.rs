@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Action, Id, Plan};
 use crate::{
-    aws::{self, Credentials, Template},
+    aws::{self, Credentials, Parameter, Template},
     model::ServiceSpec,
 };
 
@@ -17,7 +17,7 @@ pub struct AwsJob {
     pub region: String,
     pub template: Template,
     /// Of the user's own template.
-    pub parameters: Vec<(String, String)>,
+    pub parameters: Vec<Parameter>,
     /// What mail is sent from.
     pub identities: Vec<String>,
     /// Whether resources may go, or be replaced: where both colors use them, only when that is asked for.

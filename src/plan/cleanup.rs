@@ -21,12 +21,7 @@ pub struct Cleanup<'a> {
     pub color: Color,
     pub observed: &'a Observed,
     pub routing: &'a Routing,
-    /// The images that envctl made.
-    pub images: &'a [Image],
-    /// The releases whose images stay.
-    pub retained: &'a BTreeSet<String>,
-    /// The names that keep images of other releases.
-    pub let_go: &'a BTreeSet<String>,
+    pub made: Made<'a>,
     pub drain: Duration,
     /// How long a hook may take that has no limit of its own; none: no hook runs.
     pub hooks: Option<Duration>,
@@ -77,30 +72,41 @@ pub fn cleanup(input: &Cleanup<'_>) -> Result<Plan, Conflict> {
             &reason,
         ));
     }
-    let containers = of_color(observed, names, color.as_str());
-    let mut removed: BTreeMap<&str, Id> = BTreeMap::new();
-    for container in &containers {
-        let stop = container.is_running().then(|| {
-            plan.push(
-                after.clone(),
-                Action::Stop(container.name.clone()),
-                format!("stop {}", container.name),
-                &reason,
-            )
-        });
-        let before = stop.map_or_else(|| after.clone(), |stop| vec![stop]);
-        let id = plan.push(
-            before,
-            Action::Remove(container.name.clone()),
-            format!("remove container {}", container.name),
-            &reason,
-        );
-        removed.insert(&container.name, id);
+    let going = stack(&mut plan, names, observed, color, (&after, &[]), &reason);
+    if busy(names, observed).is_none() {
+        images(&mut plan, names, observed, &input.made, &going, &after);
     }
-    let holders = |holds: Holds<'_>| -> Vec<Id> {
-        let held = containers.iter().filter(|container| holds(container));
-        held.map(|container| removed[container.name.as_str()]).collect()
-    };
+    Ok(plan)
+}
+
+/// The containers that go, each with the step that removes it.
+pub(super) type Going<'a> = Vec<(&'a Container, Id)>;
+
+/// The steps that remove those of the containers that keep a thing from going.
+fn held(going: &Going<'_>, holds: impl Fn(&Container) -> bool) -> Vec<Id> {
+    going.iter().filter(|(container, _)| holds(container)).map(|(_, id)| *id).collect()
+}
+
+/// Adds the removal of a color's containers, networks and volumes. `stopped` is what an earlier step stops.
+pub(super) fn stack<'a>(
+    plan: &mut Plan,
+    names: &Names,
+    observed: &'a Observed,
+    color: Color,
+    (after, stopped): (&[Id], &[&str]),
+    reason: &str,
+) -> Going<'a> {
+    let mut going = Going::new();
+    for found in of_color(observed, names, color.as_str()) {
+        let mut before = after.to_vec();
+        if found.is_running() && !stopped.contains(&found.name.as_str()) {
+            let (stop, title) = (Action::Stop(found.name.clone()), format!("stop {}", found.name));
+            before = vec![plan.push(before, stop, title, reason)];
+        }
+        let (remove, title) =
+            (Action::Remove(found.name.clone()), format!("remove container {}", found.name));
+        going.push((found, plan.push(before, remove, title, reason)));
+    }
     let of_color_labels = |found: &BTreeMap<String, String>| {
         conflict::is_ours(found, names, "app")
             && found.get(labels::COLOR).map(String::as_str) == Some(color.as_str())
@@ -113,12 +119,12 @@ pub fn cleanup(input: &Cleanup<'_>) -> Result<Plan, Conflict> {
         .collect();
     networks.sort_unstable();
     for name in networks {
-        let held = holders(&|container| container.networks.contains(name));
+        let held = held(&going, |container| container.networks.contains(name));
         plan.push(
             after.iter().copied().chain(held),
             Action::RemoveNetwork(name.clone()),
             format!("remove network {name}"),
-            &reason,
+            reason,
         );
     }
     let mut volumes: Vec<&String> = observed
@@ -129,54 +135,54 @@ pub fn cleanup(input: &Cleanup<'_>) -> Result<Plan, Conflict> {
         .collect();
     volumes.sort_unstable();
     for name in volumes {
-        let held = holders(&|container| container.volumes.contains(name));
+        let held = held(&going, |container| container.volumes.contains(name));
         plan.push(
             after.iter().copied().chain(held),
             Action::RemoveVolume(name.clone()),
             format!("remove volume {name}"),
-            &reason,
+            reason,
         );
     }
-    if busy(names, observed).is_none() {
-        images(&mut plan, input, &after, &holders);
-    }
-    Ok(plan)
+    going
 }
 
-/// Whether a container keeps a thing from going.
-type Holds<'a> = &'a dyn Fn(&Container) -> bool;
+/// The images that envctl made, and which of them stay.
+#[derive(Debug, Clone, Copy)]
+pub struct Made<'a> {
+    pub images: &'a [Image],
+    /// The releases whose images stay.
+    pub retained: &'a BTreeSet<String>,
+    /// The names that keep images of other releases.
+    pub let_go: &'a BTreeSet<String>,
+}
 
 /// Adds the removal of what is neither used nor retained, in any environment of the project.
-fn images(
+pub(super) fn images(
     plan: &mut Plan,
-    input: &Cleanup<'_>,
+    names: &Names,
+    observed: &Observed,
+    made: &Made<'_>,
+    going: &Going<'_>,
     after: &[Id],
-    holders: &dyn Fn(Holds<'_>) -> Vec<Id>,
 ) {
-    let Cleanup { names, color, observed, .. } = *input;
-    let going: Vec<&str> = of_color(observed, names, color.as_str())
-        .iter()
-        .map(|container| container.id.as_str())
-        .collect();
     let of = |image: &Image, container: &Container| {
         container.image_id == image.id || image.tags.contains(&container.image)
     };
     let used = |image: &Image| {
-        let mut staying =
-            observed.containers.iter().filter(|found| !going.contains(&found.id.as_str()));
-        staying.any(|container| of(image, container))
+        let goes = |found: &Container| going.iter().any(|(container, _)| container.id == found.id);
+        observed.containers.iter().any(|found| !goes(found) && of(image, found))
     };
     let retained = |image: &Image| {
         image.tags.iter().any(|tag| match names.kept_for(tag) {
-            Some((true, release)) => input.retained.contains(release),
+            Some((true, release)) => made.retained.contains(release),
             Some((false, _)) => true,
             None => false,
         })
     };
     let mut unused: BTreeMap<&String, Vec<Id>> =
-        input.let_go.iter().map(|tag| (tag, vec![])).collect();
-    for image in input.images.iter().filter(|image| !used(image) && !retained(image)) {
-        let held = holders(&|container| of(image, container));
+        made.let_go.iter().map(|tag| (tag, vec![])).collect();
+    for image in made.images.iter().filter(|image| !used(image) && !retained(image)) {
+        let held = held(going, |container| of(image, container));
         unused.extend(image.tags.iter().map(|tag| (tag, held.clone())));
     }
     for (tag, held) in unused {

@@ -17,12 +17,16 @@ pub enum Conflict {
     NoExternal { kind: &'static str, name: String },
     #[error("the volume `{volume}` is in use by the container `{holder}` ({owner})")]
     VolumeInUse { volume: String, holder: String, owner: String },
+    #[error("the container `{holder}` holds the volume `{volume}`, which so cannot be deleted")]
+    VolumeHeld { volume: String, holder: String },
     #[error("the durable layer is not up: network `{network}` is not there")]
     NoDurable { network: String },
     #[error("the network of `{service}` is gone, and its definition changed since it was made")]
     NeedsApply { service: String },
     #[error("{color} is live")]
     Live { color: crate::model::Color },
+    #[error("{color} is live, and the environment's name was not given")]
+    Serves { color: crate::model::Color },
     #[error("{color} takes {weight} % of new clients")]
     TakesShare { color: crate::model::Color, weight: u8 },
     #[error("{color}/{service} runs once: it has no replicas")]

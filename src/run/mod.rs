@@ -23,7 +23,7 @@ mod through;
 mod wait;
 
 pub use aws::{
-    AwsFailure, Standing, connect as connect_aws, outputs_hash, standing as aws_standing,
+    AwsFailure, NoWay, Standing, connect as connect_aws, outputs_hash, standing as aws_standing,
 };
 pub use certificates::certify;
 pub use diagnosis::Cause;

@@ -44,9 +44,33 @@ fn gitlabs_pipeline_has_a_job_for_each_step_and_each_test_and_asks_before_it_mov
     assert!(script("deploy:green").starts_with("envctl deploy "), "the idle color");
     for (job, what) in [("test:requests", "--requests"), ("test:e2e", "--service e2e")] {
         assert!(script(job).contains(what), "{job}: {}", script(job));
-        let report = yaml[job]["artifacts"]["reports"]["junit"].as_str().unwrap();
+        let kept = &yaml[job]["artifacts"];
+        assert_eq!(
+            (kept["when"].as_str(), kept["paths"][0].as_str()),
+            (Some("always"), Some("evidence/"))
+        );
+        let report = kept["reports"]["junit"].as_str().unwrap();
         assert!(script(job).contains(&format!("--junit {report}")), "{job}");
     }
+    for job in ["durable:setup-ci", "deploy:green", "promote", "rollback", "cleanup"] {
+        assert_eq!(yaml[job]["resource_group"], "$ENVCTL_ENV", "{job} changes what others change");
+    }
+    for job in ["build", "test:requests", "test:e2e"] {
+        assert!(yaml[job].get("resource_group").is_none(), "{job} waits for nobody");
+    }
+    let evidence = &yaml[".evidence"];
+    let lines: Vec<&str> = evidence["after_script"]
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .map(|line| line.as_str().unwrap())
+        .collect();
+    assert_eq!(lines[0], "if [ \"$CI_JOB_STATUS\" = success ]; then exit 0; fi");
+    for part in ["envctl status", "envctl history", "envctl logs $color --tail 200 > evidence/"] {
+        assert!(lines.iter().any(|line| line.contains(part)), "{part}: {lines:?}");
+    }
+    assert_eq!(evidence["artifacts"]["when"], "on_failure");
+    assert_eq!(evidence["artifacts"]["paths"][0], "evidence/");
     for job in ["promote", "rollback", "cleanup"] {
         assert_eq!(yaml[job]["when"], "manual", "{job}");
         assert_eq!(yaml[job]["environment"]["name"], "ci", "{job}");
@@ -84,4 +108,34 @@ fn githubs_workflow_deploys_a_push_and_rolls_back_by_hand() {
     assert_eq!(jobs["test"]["strategy"]["matrix"]["include"][1]["what"], "--service e2e");
     assert_eq!(jobs["rollback"]["if"], "inputs.operation == 'rollback'");
     assert!(text.contains("envctl cleanup --lock-wait 10m"), "{text}");
+}
+
+#[test]
+fn githubs_rollback_waits_for_no_job_and_a_failed_job_leaves_its_evidence() {
+    let (_, yaml) = pipeline("github", SHOP);
+    assert!(yaml.get("concurrency").is_none(), "it would hold a rollback behind a promotion");
+    let jobs = &yaml["jobs"];
+    for job in ["durable", "deploy", "cleanup"] {
+        assert_eq!(jobs[job]["concurrency"]["group"], "shop-ci", "{job}");
+        assert_eq!(jobs[job]["concurrency"]["cancel-in-progress"], false, "{job}");
+    }
+    for job in ["promote", "rollback"] {
+        assert!(jobs[job].get("concurrency").is_none(), "{job}");
+    }
+    for (name, job) in jobs.as_mapping().unwrap() {
+        let steps = job["steps"].as_sequence().unwrap();
+        let uploads = |when: &str| -> Vec<&str> {
+            let of = steps
+                .iter()
+                .filter(|step| step["if"] == when && step["uses"] == "actions/upload-artifact@v4");
+            of.map(|step| step["with"]["path"].as_str().unwrap()).collect()
+        };
+        assert_eq!(uploads("failure()"), ["evidence/"], "{name:?}");
+        let writes = steps.iter().filter(|step| step["if"] == "failure()");
+        let writes = writes.filter_map(|step| step["run"].as_str()).collect::<String>();
+        assert!(writes.contains("envctl logs $color --tail 200 > evidence/"), "{name:?}: {writes}");
+        let reports = uploads("always()");
+        let expected: &[&str] = if name == "test" { &["test-${{ matrix.name }}.xml"] } else { &[] };
+        assert_eq!(reports, expected, "{name:?}");
+    }
 }

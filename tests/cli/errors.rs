@@ -111,7 +111,7 @@ fn deleting_data_without_a_terminal_needs_the_name() {
     let (code, _, err) =
         envctl(folder.path(), &["durable", "down", "--volumes", "--confirm", "ci"]);
     assert_eq!(code, Some(2));
-    assert!(err.contains("nothing was deleted"), "{err}");
+    assert!(err.contains("nothing was done"), "{err}");
 }
 
 #[test]

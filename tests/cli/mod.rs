@@ -5,6 +5,7 @@ mod config;
 mod errors;
 mod help;
 mod init;
+mod troubleshooting;
 
 use std::{
     path::Path,

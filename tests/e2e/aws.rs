@@ -5,7 +5,7 @@ use std::{fs, process::Command, time::Duration};
 use crate::support::{Sandbox, engine, program, wait};
 
 /// LocalStack as the demo has it.
-const LOCALSTACK: &str = r#"  localstack:
+pub const LOCALSTACK: &str = r#"  localstack:
     image: localstack/localstack:4.14.0
     build: { context: durable/localstack, args: { BASE_IMAGE: "${BASE_IMAGE:-debian:trixie-slim}" } }
     environment:
@@ -189,6 +189,14 @@ fn an_endpoint_takes_the_stack_with_names_of_the_environments_own() {
     let query = "Action=GetQueueAttributes&AttributeName.1=RedrivePolicy";
     assert!(sqs(&sandbox, &name, query).contains(&format!("{name}-dlq")));
 
+    // It is LocalStack all the same: a look does not count, and a change is rehearsed.
+    let _ = sqs(&sandbox, &name, "Action=SendMessage&MessageBody=first");
+    let _ = envctl("aws queue peek orders").ok().shows("first").says("1 message");
+    sandbox.edit("envctl.yaml", "[orders] }", "[orders, { Protocol: nonsense, Endpoint: x }] }");
+    let failed = envctl("deploy green").code(6).says("does not support this protocol");
+    let _ = failed.says("it is as it was: a rehearsal found that");
+    let _ = envctl("aws queue peek orders").ok().shows("first");
+
     // What does not answer is told, and what is live is not touched.
     let _ = engine::ask(&["stop", "--time=1", &sandbox.thing("durable-localstack")]);
     sandbox.mark_web("changed");
@@ -225,8 +233,17 @@ fn each_color_has_a_stack_in_its_own_localstack() {
     assert_eq!(sandbox.live().as_deref(), Some("blue"));
     assert_eq!(sandbox.ask("/mark"), url);
     sandbox.edit("stack.yaml", "  Pool: { Type: AWS::Cognito::UserPool }\n", "");
+    sandbox.edit("stack.yaml", "QueueName: orders", "QueueName: !Sub 'order${Suffix}'");
+    let parameters = "Parameters:\n  Suffix: { Type: String }\nResources:";
+    sandbox.edit("stack.yaml", "Resources:", parameters);
+    let given = "template: stack.yaml, parameters: { Suffix: '${SUFFIX:-s}' }";
+    sandbox.edit("envctl.yaml", "template: stack.yaml", given);
     let _ = sandbox.ok("up").says("green is live");
     assert_eq!(sandbox.ask("/mark"), url);
+    let _ = sandbox.ok("up").says("up to date");
+    let _ = sandbox.envctl("up").env("SUFFIX", "s-ci").run().ok().says("blue is live");
+    assert_eq!(sandbox.ask("/mark"), format!("{url}-ci"));
+    let _ = sandbox.envctl("up").env("SUFFIX", "s-ci").run().ok().says("up to date");
 }
 
 #[test]

@@ -180,10 +180,23 @@ fn is_tried_on_a_copy(database: &Database) {
     assert_eq!(http::get(live, "/").status(200).text(), "1 kept\n");
     assert_eq!(database.sql("SELECT text FROM notes"), "kept");
     let _ = sandbox.envctl("switch green").run().code(1).says("green has a clone of db");
+
+    // It shows the durable one's certificate, which so cannot go: nothing does then.
+    for words in ["durable down --volumes", "durable up --reset"] {
+        let refused = sandbox.envctl(&format!("{words} --confirm devlocal")).run().code(1);
+        let _ = refused.says("green-db-1` holds the volume").says("envctl cleanup");
+    }
+    let list = sandbox.ok("durable snapshots --json").json();
+    assert_eq!(list["snapshots"].as_array().unwrap().len(), 0);
     let _ = sandbox.ok("cleanup green");
     assert_eq!(left(sandbox, "green"), [""; 0]);
     assert_eq!(engine::container(&database.container), id);
     assert_eq!(database.sql("SELECT text FROM notes"), "kept");
+
+    let _ = sandbox.ok("down --confirm devlocal");
+    let _ = sandbox.ok("durable down --volumes --no-snapshot --confirm devlocal");
+    let stays = ["ca", "proxy-state"].map(|rest| sandbox.thing(rest));
+    assert_eq!(Kind::ALL.map(|kind| sandbox.things(kind)), [vec![], vec![], stays.to_vec()]);
 }
 
 #[test]

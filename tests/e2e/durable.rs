@@ -108,7 +108,8 @@ fn durable_up_converges_from_every_state_and_keeps_the_data() {
         let _ = sandbox.envctl(words).run().code(2).says("devlocal");
         assert_eq!(remembered(&sandbox, "devlocal").len(), 2);
     }
-    let _ = sandbox.envctl("durable down --confirm devlocal").run().code(2);
+    let _ =
+        sandbox.envctl("durable down --confirm ci").run().code(2).says("that is not `devlocal`");
     let _ = engine::docker(&format!("stop {container}")).ok();
     let stopped = sandbox.envctl("durable down --volumes --confirm devlocal").run().code(1);
     let _ = stopped.says("without a last snapshot").says("--no-snapshot");

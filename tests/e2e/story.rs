@@ -103,7 +103,7 @@ fn the_demo_goes_from_nothing_to_its_second_release_and_keeps_its_data() {
     let _ = http::get(port(FRONTEND + BLUE), "/").status(503);
 
     // The durable layer goes down and comes up, and has everything still.
-    let _ = sandbox.ok("durable down").says("its data stays");
+    let _ = sandbox.ok("durable down --confirm devlocal").says("its data stays");
     assert_eq!(engine::container(&sandbox.thing("durable-mariadb")), None);
     let _ = http::get(port(FRONTEND), "/health").status(503);
     let _ = sandbox.ok("durable up").says("the durable layer is up");

@@ -9,7 +9,8 @@ pub(super) fn write(pipeline: &Pipeline<'_>) -> String {
 #
 # A runner of your own (self-hosted) needs envctl on its PATH and Docker Engine. All state is on the engine: jobs may
 # run in different checkouts, and a job that was cancelled needs no cleanup. `promote` waits for the reviewers of the
-# environment {environment} (Settings, Environments).
+# environment {environment} (Settings, Environments). A job that waits for them holds its concurrency group, so neither it
+# nor `rollback` is in one: envctl's own lock keeps them apart, and a rollback can be run at any time.
 name: {project}
 
 on:
@@ -23,10 +24,6 @@ on:
         options: [deploy, rollback, cleanup]
         default: deploy
 
-concurrency:
-  group: {project}-{environment}
-  cancel-in-progress: false
-
 env:
   ENVCTL_ENV: {environment}
 "
@@ -36,6 +33,7 @@ env:
         text.push_str(&format!("  {name}: ${{{{ secrets.{name} }}}}\n"));
     }
     text.push_str("\njobs:\n");
+    let group = format!("{project}-{environment}");
     let deploys = "github.event_name == 'push' || inputs.operation == 'deploy'";
     let mut before = None;
     if pipeline.durable {
@@ -47,6 +45,7 @@ env:
                 when: deploys,
                 needs: None,
                 environment: None,
+                group: Some(&group),
                 script: &script,
             },
         );
@@ -55,7 +54,14 @@ env:
     let script = ["envctl build", "envctl deploy --lock-wait 10m"];
     job(
         &mut text,
-        &Job { name: "deploy", when: deploys, needs: before, environment: None, script: &script },
+        &Job {
+            name: "deploy",
+            when: deploys,
+            needs: before,
+            environment: None,
+            group: Some(&group),
+            script: &script,
+        },
     );
 
     let requests = pipeline.requests.then_some(("requests", "--requests".to_owned()));
@@ -88,21 +94,24 @@ env:
           path: test-${{ matrix.name }}.xml
 ",
     );
+    evidence(&mut text, "test-${{ matrix.name }}");
     let script = ["envctl switch --lock-wait 10m"];
     let promote = Job {
         name: "promote",
         when: deploys,
         needs: Some("test"),
         environment: Some(environment),
+        group: None,
         script: &script,
     };
     job(&mut text, &promote);
-    for name in ["rollback", "cleanup"] {
+    for (name, group) in [("rollback", None), ("cleanup", Some(group.as_str()))] {
         let when = format!("inputs.operation == '{name}'");
         let script = format!("envctl {name} --lock-wait 10m");
         let script = [script.as_str()];
         let environment = Some(*environment);
-        job(&mut text, &Job { name, when: &when, needs: None, environment, script: &script });
+        let job_of = Job { name, when: &when, needs: None, environment, group, script: &script };
+        job(&mut text, &job_of);
     }
     text
 }
@@ -112,6 +121,8 @@ struct Job<'a> {
     when: &'a str,
     needs: Option<&'a str>,
     environment: Option<&'a str>,
+    /// Of which one job runs at a time.
+    group: Option<&'a str>,
     script: &'a [&'a str],
 }
 
@@ -126,17 +137,34 @@ fn job(text: &mut String, job: &Job<'_>) {
     if let Some(environment) = job.environment {
         text.push_str(&format!("    environment: {environment}\n"));
     }
+    if let Some(group) = job.group {
+        text.push_str(&format!(
+            "    concurrency: {{ group: {group}, cancel-in-progress: false }}\n"
+        ));
+    }
     text.push_str(
         "    runs-on: [self-hosted, docker]\n    steps:\n      - uses: actions/checkout@v4\n",
     );
     for line in job.script {
         text.push_str(&format!("      - run: {line}\n"));
     }
-    text.push_str(
+    evidence(text, job.name);
+}
+
+/// What a failed job leaves to look at, beside what it has printed.
+fn evidence(text: &mut String, name: &str) {
+    text.push_str(&format!(
         "      - if: failure()
         run: |
-          envctl status
-          for color in blue green; do envctl logs $color --tail 200 || true; done
-",
-    );
+          mkdir -p evidence
+          envctl status | tee evidence/status.txt
+          envctl history --limit 5 | tee evidence/history.txt
+          for color in blue green; do envctl logs $color --tail 200 > evidence/$color.log 2>&1 || true; done
+      - uses: actions/upload-artifact@v4
+        if: failure()
+        with:
+          name: evidence-{name}
+          path: evidence/
+"
+    ));
 }

@@ -36,6 +36,7 @@ enum Case {
     DeployOverAClone,
     SwitchToAClone,
     CleanupOfAClone,
+    Down,
     DeployOverAVolume,
     DeployOfABuild,
     CleanupWithAHook,
@@ -94,7 +95,7 @@ impl Case {
                 stage.with_app(&changed);
                 stage.deploy().await.unwrap();
             }
-            Self::Rollback | Self::RollbackToWhatIsGone | Self::Cleanup => {
+            Self::Rollback | Self::RollbackToWhatIsGone | Self::Cleanup | Self::Down => {
                 stage.with_app(&changed);
                 stage.up().await.unwrap();
                 if self == Self::RollbackToWhatIsGone {
@@ -160,6 +161,7 @@ impl Case {
             Self::DeployOverAClone => stage.deploy().await.map(|_| ()),
             Self::SwitchToAClone => clone::switch(stage, Color::Green).await.map(|_| ()),
             Self::CleanupOfAClone => ops::cleanup(&session, None, false).await.map(|_| ()),
+            Self::Down => super::down::down(stage).await.map(|_| ()),
         }
     }
 
@@ -188,6 +190,7 @@ impl Case {
         );
         let changes_durable = matches!(self, Self::DurableApply | Self::DurableDown);
         let goes_on = |name: &str| match self {
+            Self::Down => name.contains("-durable-"),
             // Workers move with the traffic.
             _ if moves && name.contains("-worker-") => false,
             Self::ScaleDown => !name.ends_with("web-2") && !name.ends_with("web-3"),
@@ -324,6 +327,7 @@ survives! {
     a_deploy_over_a_clone_survives_a_fault_or_a_kill_at_any_call: DeployOverAClone,
     a_switch_to_a_clone_survives_a_fault_or_a_kill_at_any_call: SwitchToAClone,
     a_cleanup_of_a_clone_survives_a_fault_or_a_kill_at_any_call: CleanupOfAClone,
+    a_down_survives_a_fault_or_a_kill_at_any_call: Down,
     a_deploy_over_a_volume_survives_a_fault_or_a_kill_at_any_call: DeployOverAVolume,
     a_deploy_of_a_build_survives_a_fault_or_a_kill_at_any_call: DeployOfABuild,
     a_cleanup_with_a_hook_survives_a_fault_or_a_kill_at_any_call: CleanupWithAHook,

@@ -1,5 +1,6 @@
 //! Use cases on the in-memory engine.
 
+mod aws;
 mod bake;
 mod builds;
 mod by_id;
@@ -7,11 +8,13 @@ mod canary;
 mod cancel;
 mod clone;
 mod crash;
+mod down;
 mod durable;
 mod durable_data;
 mod durable_states;
 mod faults;
 mod hooks;
+mod localstack;
 mod lock;
 mod proxy;
 mod restore;

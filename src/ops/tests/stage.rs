@@ -78,10 +78,15 @@ impl Stage {
     }
 
     pub fn of(project: &str, app: &str) -> Self {
+        Self::with(project, app, &[])
+    }
+
+    /// With further files beside them.
+    pub fn with(project: &str, app: &str, more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for (name, text) in
-            [("envctl.yaml", project), ("db.yaml", DB), ("compose.yaml", app), ("envctl", "#!")]
-        {
+        let files =
+            [("envctl.yaml", project), ("db.yaml", DB), ("compose.yaml", app), ("envctl", "#!")];
+        for (name, text) in files.iter().chain(more) {
             fs::write(folder.path().join(name), text).unwrap();
         }
         // With a revision of its own: Git is not asked.
@@ -115,6 +120,12 @@ impl Stage {
     /// The same project with another database, on the same engine.
     pub fn with_db(&mut self, db: &str) {
         fs::write(self.folder.path().join("db.yaml"), db).unwrap();
+    }
+
+    /// Writes a file that is read with the project file.
+    pub fn read_again_with(&mut self, name: &str, text: &str) {
+        self.file(name, text);
+        self.project = Project::open(self.folder.path(), None, &Shell(IndexMap::new())).unwrap();
     }
 
     /// Writes a file of the project.

@@ -6,7 +6,7 @@ use super::{app::layer_labels, service::Place};
 use crate::{
     compose::{self, Problem},
     config::{self, DatabaseTls},
-    database::{AppUser, Kind},
+    database::{AppUser, Kind, lacks_includes},
     model::{Mount, Names, ServiceSpec, VolumeSpec, database_tls::FOLDER},
 };
 
@@ -55,10 +55,16 @@ pub(super) fn certified(
     let Some(kind) = kind.filter(|kind| kind.is_copied()) else {
         return no("only MariaDB, MySQL and PostgreSQL can have TLS, known by their `image`");
     };
+    let required = asked == DatabaseTls::Required;
     let user = app_user(kind, spec);
-    if user.is_none() && asked == DatabaseTls::Required {
+    if user.is_none() && required {
         let variables = kind.user_variables().join(" or ");
         return no(&format!("`required` needs the application's user, in `{variables}`"));
+    }
+    if required && own.image.as_deref().is_some_and(lacks_includes) {
+        return no(
+            "`required` needs PostgreSQL 16: docs/durable.md has how an older one gets there by `offered`",
+        );
     }
     let words = spec.command.get_or_insert_with(|| vec![kind.server().to_owned()]);
     let is_server = |word: &String| {
@@ -67,7 +73,6 @@ pub(super) fn certified(
     if !words.first().is_some_and(is_server) {
         return no("its `command` is not the server's own, so no words can be added to it");
     }
-    let required = asked == DatabaseTls::Required;
     let user = user.as_deref().map(|name| AppUser { name, required });
     let data = spec.environment.get("PGDATA").map_or(kind.data(), String::as_str);
     let settings = kind.tls(user, data);

@@ -87,6 +87,7 @@ fn a_certificate_is_made_before_the_server_starts_and_renewed_while_it_runs() {
 fn what_cannot_have_a_certificate_is_refused_where_it_is_asked_for() {
     for (tls, db, reason) in [
         ("{ db: required }", DB.to_owned(), "needs the application's user, in `MARIADB_USER or"),
+        ("{ db: required }", DB.replace("mariadb:11.8", "postgres:15"), "needs PostgreSQL 16"),
         ("{ hub: offered }", DB.to_owned(), "only MariaDB, MySQL and PostgreSQL"),
         ("{ dv: offered }", DB.to_owned(), "no such durable service"),
         (

@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{
     model::{Container, State},
-    plan::durable_down,
+    plan::{Conflict, durable_down},
 };
 
 #[test]
 fn the_data_stays() {
     let stage = stage();
     let mut world = up(&stage);
-    let plan = durable_down(stage.names(), &world.observed, false);
+    let plan = durable_down(stage.names(), &world.observed, false).unwrap();
     assert_snapshot!(plan, @"
     [1]       stop shop-devlocal-durable-db                 durable down
     [2] ←1    remove container shop-devlocal-durable-db     its data is in volumes
@@ -25,7 +25,7 @@ fn the_data_stays() {
     ");
     world.apply(&plan);
     assert!(world.observed.volume("shop-devlocal-durable-data").is_some());
-    assert!(durable_down(stage.names(), &world.observed, false).is_empty());
+    assert!(durable_down(stage.names(), &world.observed, false).unwrap().is_empty());
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn the_data_goes_when_it_is_asked_for() {
     let mut world = up(&stage);
     world.add_volume("somebody-elses");
     world.container("shop-devlocal-durable-hub").state = State::Exited { code: 1 };
-    let plan = durable_down(stage.names(), &world.observed, true);
+    let plan = durable_down(stage.names(), &world.observed, true).unwrap();
     assert_snapshot!(plan, @"
     [1]       stop shop-devlocal-durable-db                 durable down
     [2] ←1    remove container shop-devlocal-durable-db     its data is in volumes
@@ -55,10 +55,26 @@ fn a_network_that_an_app_still_uses_stays() {
         networks: vec!["shop-devlocal-durable-network".into()],
         ..Container::default()
     });
-    world.apply(&durable_down(stage.names(), &world.observed, false));
+    world.apply(&durable_down(stage.names(), &world.observed, false).unwrap());
     assert!(world.observed.network("shop-devlocal-durable-network").is_some());
     let (again, _) = stage.durable_up(&world, false).unwrap();
     world.apply(&again);
+}
+
+#[test]
+fn what_another_container_holds_is_refused_before_anything_is_stopped() {
+    let stage = stage();
+    let mut world = up(&stage);
+    let holder = "shop-devlocal-green-db-1";
+    world.observed.containers.push(Container {
+        name: holder.into(),
+        volumes: vec!["shop-devlocal-durable-data".into()],
+        ..Container::default()
+    });
+    let refused = durable_down(stage.names(), &world.observed, true).unwrap_err();
+    let volume = "shop-devlocal-durable-data".to_owned();
+    assert_eq!(refused, Conflict::VolumeHeld { volume, holder: holder.into() });
+    world.apply(&durable_down(stage.names(), &world.observed, false).unwrap());
 }
 
 #[test]
@@ -66,6 +82,6 @@ fn another_environments_layer_is_not_touched() {
     let stage = stage();
     let world = up(&stage);
     let ci = crate::model::Names::new("shop", "ci");
-    assert!(durable_down(&ci, &world.observed, true).is_empty());
-    assert!(durable_down(stage.names(), &World::default().observed, true).is_empty());
+    assert!(durable_down(&ci, &world.observed, true).unwrap().is_empty());
+    assert!(durable_down(stage.names(), &World::default().observed, true).unwrap().is_empty());
 }

@@ -5,6 +5,7 @@ mod certificates;
 mod cleanup;
 mod clone;
 mod deploy;
+mod down;
 mod durable;
 mod durable_apply;
 mod durable_down;

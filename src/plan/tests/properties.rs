@@ -189,7 +189,7 @@ thread_local! {
 
 /// Every plan that a command other than `durable` may come to.
 fn plans(stage: &Stage, world: &World) -> Vec<Result<Plan, Conflict>> {
-    let mut all = vec![];
+    let mut all = [false, true].map(|confirmed| stage.down(world, confirmed)).to_vec();
     APPS.with(|apps| {
         for app in apps {
             for force in [false, true] {
@@ -319,7 +319,7 @@ proptest! {
     ) {
         STAGE.with(|stage| {
             let up = stage.durable_up(&world, apply).map(|(plan, _)| plan);
-            let down = plan::durable_down(stage.names(), &world.observed, false);
+            let down = plan::durable_down(stage.names(), &world.observed, false).unwrap();
             for plan in up.into_iter().chain([down]) {
                 let (containers, volumes) = touched(&plan);
                 for name in containers {

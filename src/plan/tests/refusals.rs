@@ -116,6 +116,6 @@ fn two_environments_whose_names_run_together_do_not_touch_each_other() {
     let mut other = labelled("a-b-c-durable-db", "a-b", "durable");
     other.labels.insert(labels::ENVIRONMENT.to_owned(), "c".to_owned());
     world.observed.containers.push(other);
-    assert!(crate::plan::durable_down(&names.0, &world.observed, true).is_empty());
-    assert!(!crate::plan::durable_down(&names.1, &world.observed, true).is_empty());
+    assert!(crate::plan::durable_down(&names.0, &world.observed, true).unwrap().is_empty());
+    assert!(!crate::plan::durable_down(&names.1, &world.observed, true).unwrap().is_empty());
 }

@@ -13,7 +13,7 @@ use crate::{
     compose,
     config::{ConfigError, Project, Shell},
     database::Kind,
-    model::{Color, Names, labels},
+    model::{Color, Image, Names, labels},
     plan::{
         self, Conflict, Deploy, Difference, ImageJob, Plan, Switch,
         desired::{self, App, Durable},
@@ -211,28 +211,44 @@ impl Stage {
         }
     }
 
-    /// Plans with all images that carry the project's label or are a proxy's, as the use case does.
+    /// All images that carry the project's label or are a proxy's, as the use case gives them.
+    fn images(&self, world: &World) -> Vec<Image> {
+        let made = world.images.values().filter(|image| {
+            image.labels.get(labels::PROJECT) == Some(&self.names().project)
+                || image.labels.get(labels::LAYER).map(String::as_str) == Some("proxy")
+        });
+        made.cloned().collect()
+    }
+
     pub fn cleanup(&self, world: &World, color: Color) -> Result<Plan, Conflict> {
-        let images: Vec<_> = world
-            .images
-            .values()
-            .filter(|image| {
-                image.labels.get(labels::PROJECT) == Some(&self.names().project)
-                    || image.labels.get(labels::LAYER).map(String::as_str) == Some("proxy")
-            })
-            .cloned()
-            .collect();
         let drain = Duration::from_secs(30);
         plan::cleanup(&plan::Cleanup {
             names: self.names(),
             color,
             observed: &world.observed,
             routing: &world.routing,
-            images: &images,
-            retained: &["20261121T081500.123Z-1f2e".to_owned()].into(),
-            let_go: &BTreeSet::new(),
+            made: plan::Made {
+                images: &self.images(world),
+                retained: &["20261121T081500.123Z-1f2e".to_owned()].into(),
+                let_go: &BTreeSet::new(),
+            },
             drain,
             hooks: Some(WAIT),
+        })
+    }
+
+    pub fn down(&self, world: &World, confirmed: bool) -> Result<Plan, Conflict> {
+        plan::down(&plan::Down {
+            names: self.names(),
+            observed: &world.observed,
+            routing: &world.routing,
+            made: plan::Made {
+                images: &self.images(world),
+                retained: &BTreeSet::new(),
+                let_go: &BTreeSet::new(),
+            },
+            hooks: Some(WAIT),
+            confirmed,
         })
     }
 

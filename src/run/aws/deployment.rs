@@ -1,197 +1,35 @@
-//! The stack of AWS resources: how it stands, and what brings it to what it shall be.
+//! What brings the stack to what it shall be.
 
-use std::{borrow::Cow, collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use bytes::Bytes;
-use futures_util::StreamExt as _;
-use tokio_util::io::StreamReader;
-
-use super::{Poll, RunError, Secrets, WaitError, poll};
+use super::{
+    AwsFailure, Standing, connect,
+    connect::when_ready,
+    standing::{change_set_name, hidden, standing},
+};
 use crate::{
-    aws::{self, AwsError, Changes, Client, Stack},
-    engine::{self, Engine, LogChunk},
-    model::{ServiceSpec, hash_of, labels},
-    plan::{At, AwsJob, uses_outputs},
+    aws::{self, AwsError, Client, HIDDEN, Parameter, Stack},
+    engine::{self, Engine},
+    plan::AwsJob,
+    run::{Poll, RunError, WaitError, poll},
 };
 
 type Progress<'a> = &'a (dyn Fn(engine::Step) + Send + Sync);
 
 /// The longest that a stack is waited for.
-const LIMIT: Duration = Duration::from_secs(900);
+pub(super) const LIMIT: Duration = Duration::from_secs(900);
 /// The account in which a change is rehearsed on LocalStack.
 const REHEARSAL: &str = "999999999999";
 /// The id that LocalStack gives to what it does not have and says it made.
 const MOCKED: &str = "unknown";
-/// Carries a connection between its own streams and a port of its container; a Python, since LocalStack has one.
-const TUNNEL: &str = "\
-import os, socket, sys, threading
-try:
-    port = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 10)
-except OSError as error:
-    sys.exit(str(error))
-port.settimeout(None)
-def sent():
-    while data := os.read(0, 65536):
-        port.sendall(data)
-    os._exit(0)
-threading.Thread(target=sent, daemon=True).start()
-while data := port.recv(65536):
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-";
-
-/// Why the stack is not what it shall be.
-#[derive(Debug, thiserror::Error)]
-pub enum AwsFailure {
-    #[error("aws stack {stack}: {source}")]
-    Call { stack: String, source: AwsError },
-    /// Resources could not be made, changed or removed.
-    #[error("aws stack {stack} was not deployed: {}{then}", reasons.join("\n  "))]
-    Stack {
-        stack: String,
-        /// `OrdersQueue (AWS::SQS::Queue): …`.
-        reasons: Vec<String>,
-        /// What became of it.
-        then: String,
-    },
-    #[error(
-        "aws stack {stack} would lose {}, which what is live may use",
-        lost.iter().map(|it| format!("{} ({})", it.id, it.kind)).collect::<Vec<_>>().join(", ")
-    )]
-    WouldLose { stack: String, lost: Vec<aws::Resource> },
-    /// LocalStack would say that it did, and leave them as they are.
-    #[error(
-        "aws stack {stack}: LocalStack cannot change {}",
-        fixed.iter().map(|it| format!("{} ({})", it.id, it.kind)).collect::<Vec<_>>().join(", ")
-    )]
-    Fixed { stack: String, fixed: Vec<aws::Resource> },
-    #[error("aws stack {stack} is still busy after {} s: {reason}", LIMIT.as_secs())]
-    Late { stack: String, reason: String },
-}
-
-impl AwsFailure {
-    pub(super) fn redact(&mut self, secrets: &Secrets) {
-        match self {
-            Self::Stack { reasons, then, .. } => {
-                for text in reasons.iter_mut().chain([then]) {
-                    *text = secrets.redact(text);
-                }
-            }
-            Self::Late { reason, .. } => *reason = secrets.redact(reason),
-            Self::Call { source: AwsError::Refused { message, .. }, .. } => {
-                *message = secrets.redact(message);
-            }
-            Self::Call { .. } | Self::WouldLose { .. } | Self::Fixed { .. } => {}
-        }
-    }
-}
-
-/// How a stack stands beside what it shall be.
-#[derive(Debug, Default)]
-pub struct Standing {
-    /// None: there is no such stack.
-    pub stack: Option<Stack>,
-    /// The template that it was last given.
-    pub template: String,
-    pub changes: Changes,
-    /// Secrets whose value is another.
-    pub secrets: Vec<String>,
-    /// Senders of mail that are not known.
-    pub identities: Vec<String>,
-}
-
-impl Standing {
-    /// Whether nothing is to be done.
-    pub fn is_current(&self) -> bool {
-        self.stack.as_ref().is_some_and(Stack::is_whole)
-            && self.changes.is_empty()
-            && self.secrets.is_empty()
-            && self.identities.is_empty()
-    }
-
-    /// Why something is to be done, for people.
-    pub fn reason(&self) -> String {
-        let Some(stack) = &self.stack else {
-            return format!("not found: {}", self.changes);
-        };
-        let mut parts = vec![];
-        if !stack.is_whole() {
-            parts.push(format!("it is {}", stack.status));
-        }
-        if !self.changes.is_empty() {
-            parts.push(self.changes.to_string());
-        }
-        for (what, names) in [("sets", &self.secrets), ("asks to verify", &self.identities)] {
-            if !names.is_empty() {
-                parts.push(format!("{what} {}", names.join(", ")));
-            }
-        }
-        parts.join("; ")
-    }
-}
-
-/// A client of what the job's stack is deployed to.
-pub async fn connect(engine: &dyn Engine, job: &AwsJob) -> Result<Client, RunError> {
-    let made = match &job.at {
-        At::Url { url, credentials } => Client::at(url, &job.region, credentials.clone()),
-        At::Container { name, port } => {
-            let command = ["python3", "-c", TUNNEL, &port.to_string()].map(str::to_owned);
-            let engine::Pipe { input, output, end: _ } = engine.pipe(name, &command).await?;
-            let output = output.map(|chunk| match chunk {
-                Ok(LogChunk { stderr: false, bytes }) => Ok::<Bytes, _>(bytes),
-                // What keeps the connection from being made.
-                Ok(LogChunk { bytes, .. }) => {
-                    Err(io::Error::other(String::from_utf8_lossy(&bytes).trim().to_owned()))
-                }
-                Err(error) => Err(io::Error::other(error)),
-            });
-            let stream = tokio::io::join(StreamReader::new(output), input);
-            Client::over(stream, (name, *port), &job.region).await
-        }
-    };
-    made.map_err(|source| call(job, source))
-}
-
-fn call(job: &AwsJob, source: AwsError) -> RunError {
-    AwsFailure::Call { stack: job.stack.clone(), source }.into()
-}
-
-/// Looks how a stack stands, and changes nothing.
-pub async fn standing(client: &Client, job: &AwsJob) -> Result<Standing, RunError> {
-    look(client, job).await.map_err(|source| call(job, source))
-}
-
-async fn look(client: &Client, job: &AwsJob) -> Result<Standing, AwsError> {
-    let stack = client.stack(&job.stack).await?;
-    let made = stack.as_ref().is_some_and(|stack| stack.status != "REVIEW_IN_PROGRESS");
-    let template = if made { client.template(&job.stack).await? } else { String::new() };
-    let mut standing = Standing {
-        changes: aws::compare(&template, &job.template.body),
-        stack: stack.filter(|_| made),
-        template,
-        ..Standing::default()
-    };
-    for secret in &job.template.secrets {
-        let now = if made { client.secret(&secret.name).await? } else { None };
-        if now.as_deref() != Some(secret.wanted(now.as_deref()).as_str()) {
-            standing.secrets.push(secret.name.clone());
-        }
-    }
-    if !job.identities.is_empty() {
-        let known = client.identities().await?;
-        let unknown = job.identities.iter().filter(|identity| !known.contains(identity));
-        standing.identities = unknown.cloned().collect();
-    }
-    Ok(standing)
-}
 
 /// Brings the stack to what it shall be, and returns its outputs.
-pub(super) async fn deploy(
+pub async fn deploy(
     engine: &dyn Engine,
     job: &AwsJob,
     progress: Progress<'_>,
 ) -> Result<BTreeMap<String, String>, RunError> {
-    let client = connect(engine, job).await?;
+    let client = when_ready(engine, job).await?;
     Deployment { client: &client, job, progress }.run(engine).await
 }
 
@@ -201,15 +39,28 @@ struct Deployment<'a> {
     progress: Progress<'a>,
 }
 
+/// What a change set is made of.
+struct Wanted<'a> {
+    new: bool,
+    template: &'a str,
+    parameters: &'a [Parameter],
+    /// What stands for the hidden values of them.
+    hidden: &'a str,
+    /// Whether its changes are said, and what would be lost is kept.
+    told: bool,
+}
+
+fn call(job: &AwsJob, source: AwsError) -> RunError {
+    AwsFailure::Call { stack: job.stack.clone(), source }.into()
+}
+
 impl Deployment<'_> {
     async fn run(&self, engine: &dyn Engine) -> Result<BTreeMap<String, String>, RunError> {
         let Self { client, job, .. } = *self;
         self.settled().await?;
         let mut standing = standing(client, job).await?;
-        let fixed: Vec<aws::Resource> = match job.at {
-            At::Container { .. } => standing.changes.not_made().cloned().collect(),
-            At::Url { .. } => vec![],
-        };
+        let fixed: Vec<aws::Resource> =
+            if self.is_aws() { vec![] } else { standing.changes.not_made().cloned().collect() };
         if standing.stack.is_some() && !fixed.is_empty() {
             if !job.may_lose {
                 return Err(AwsFailure::Fixed { stack: job.stack.clone(), fixed }.into());
@@ -223,7 +74,7 @@ impl Deployment<'_> {
             standing = Standing::default();
         }
         let whole = standing.stack.as_ref().is_some_and(Stack::is_whole);
-        // Values of parameters are not all told: a change set finds out.
+        // Hidden values are not told: a change set finds out.
         if !whole || !standing.changes.is_empty() || !job.parameters.is_empty() {
             if whole && !job.may_lose {
                 self.keeps(standing.changes.lost().cloned().collect())?;
@@ -292,7 +143,7 @@ impl Deployment<'_> {
 
     /// Whether the states of a stack are what AWS means by them: LocalStack calls an update rolled back that stands.
     const fn is_aws(&self) -> bool {
-        matches!(self.job.at, At::Url { .. })
+        !self.client.is_localstack()
     }
 
     async fn at_rest(&self) -> Result<Option<Stack>, RunError> {
@@ -334,9 +185,14 @@ impl Deployment<'_> {
         let seen = if new { Ok(vec![]) } else { client.events(&job.stack).await };
         let seen = seen.map_err(|source| call(job, source))?;
         let last = seen.first().map(|event| event.event.clone());
-        let Some(set) = self.change_set(new, &job.template.body, true).await? else {
-            return Ok(());
+        let wanted = Wanted {
+            new,
+            template: &job.template.body,
+            parameters: &job.parameters,
+            hidden: &hidden(job),
+            told: true,
         };
+        let Some(set) = self.change_set(&wanted).await? else { return Ok(()) };
         let stack = self.execute(&set).await?;
         let mut reasons = if matches!(stack.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE")
         {
@@ -356,7 +212,7 @@ impl Deployment<'_> {
                 Err(_) => "\n  what stands of it could not be removed",
             }
         } else {
-            match self.back(&before.template).await {
+            match self.back(before).await {
                 Ok(true) => "\n  it is rolled back",
                 _ => "\n  it could not be rolled back: what was changed stands",
             }
@@ -365,16 +221,12 @@ impl Deployment<'_> {
     }
 
     /// The change set to execute; none where nothing is to change.
-    async fn change_set(
-        &self,
-        new: bool,
-        template: &str,
-        told: bool,
-    ) -> Result<Option<String>, RunError> {
+    async fn change_set(&self, wanted: &Wanted<'_>) -> Result<Option<String>, RunError> {
         let Self { client, job, .. } = *self;
+        let Wanted { new, template, parameters, told, .. } = *wanted;
         let stack = job.stack.as_str();
-        let name = format!("envctl-{}", crate::base::clock::id().replace('.', "-"));
-        let made = client.create_change_set((stack, &name), new, template, &job.parameters).await;
+        let name = change_set_name(wanted.hidden);
+        let made = client.create_change_set((stack, &name), new, template, parameters).await;
         if let Err(source) = made {
             return Err(match source {
                 AwsError::Refused { message, .. } => self.failed(vec![message], ""),
@@ -435,9 +287,24 @@ impl Deployment<'_> {
         Ok(self.at_rest().await?.unwrap_or_default())
     }
 
-    /// The template of before; whether the stack is as that has it.
-    async fn back(&self, template: &str) -> Result<bool, RunError> {
-        let Some(set) = self.change_set(false, template, false).await? else { return Ok(true) };
+    /// The template of before and its values, as far as they are told; whether the stack is as they have it.
+    async fn back(&self, before: &Standing) -> Result<bool, RunError> {
+        let told = before.stack.as_ref().map(|stack| stack.parameters.clone()).unwrap_or_default();
+        let mut parameters = self.job.parameters.clone();
+        parameters.retain(|parameter| told.contains_key(&parameter.name));
+        for (name, value) in told.into_iter().filter(|(_, value)| value != HIDDEN) {
+            parameters.retain(|parameter| parameter.name != name);
+            parameters.push(Parameter { name, value, hidden: false });
+        }
+        // What is hidden may be that of before or not: the next deployment sets it.
+        let wanted = Wanted {
+            new: false,
+            template: &before.template,
+            parameters: &parameters,
+            hidden: "pback",
+            told: false,
+        };
+        let Some(set) = self.change_set(&wanted).await? else { return Ok(true) };
         let stack = self.execute(&set).await?;
         Ok(matches!(stack.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE"))
     }
@@ -501,28 +368,4 @@ impl Deployment<'_> {
         }
         Ok(())
     }
-}
-
-/// The specification with outputs in its variables, and a label that tells which; the name of the first output that
-/// there is not.
-pub(super) fn filled<'a>(
-    spec: &'a ServiceSpec,
-    outputs: &BTreeMap<String, String>,
-) -> Result<Cow<'a, ServiceSpec>, String> {
-    if !uses_outputs(spec) {
-        return Ok(Cow::Borrowed(spec));
-    }
-    let mut filled = spec.clone();
-    for value in filled.environment.values_mut() {
-        *value = aws::fill(value, outputs)?;
-    }
-    let hash = outputs_hash(spec, outputs);
-    filled.labels.insert(labels::AWS_OUTPUTS.to_owned(), hash);
-    Ok(Cow::Owned(filled))
-}
-
-/// Hash of the outputs that a container's variables have.
-pub fn outputs_hash(spec: &ServiceSpec, outputs: &BTreeMap<String, String>) -> String {
-    let used = spec.environment.values().flat_map(|value| aws::uses(value));
-    hash_of(&used.map(|name| (name, outputs.get(name))).collect::<BTreeMap<_, _>>())
 }

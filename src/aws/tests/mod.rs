@@ -1,0 +1,3 @@
+//! What the room does, by its parts.
+
+mod template;

@@ -1,0 +1,3 @@
+//! What files of a project say, by their parts.
+
+mod aws;
