@@ -197,7 +197,7 @@ def ours(port, backend, cpu, tls=None, everything=False):
             listeners.append({"port": tls.port, "route": tls.port, "tls": True})
             pem = {"chain": tls.chain.read_text(encoding="utf-8"), "key": tls.key.read_text(encoding="utf-8")}
             certificates.append({"certificates": {"certificates": [{"listen": tls.port, **pem}]}})
-        env = {"ENVCTL_LISTENERS": json.dumps(listeners), "MIMALLOC_ALLOW_THP": "0"}
+        env = {"ENVCTL_LISTENERS": json.dumps(listeners), "MIMALLOC_ALLOW_THP": "0", "MIMALLOC_PURGE_DELAY": "0"}
         if everything:
             env |= {"ENVCTL_METRICS": str(free_port()), "ENVCTL_ACCESS_LOG": '"json"'}
         command = ["chroot", "--userspec=65534:65534", str(path), "/envctl", "proxy", "serve"]

@@ -36,12 +36,14 @@ def slow(quick):
         }
         for name, start in sides.items():
             port = free_port()
-            found[name] = {"port": port, "pid": stack.enter_context(start(port)), "alone": [], "beside": [], "full": []}
+            found[name] = {"port": port, "pid": stack.enter_context(start(port)), "alone": [], "elsewhere": [], "beside": [], "full": []}
         for number in range(rounds):
             for name, side in found.items():
                 say(f"slow: round {number + 1} of {rounds}, {name}")
                 Load(side["port"], CONNECTIONS, 1, PACE, cpu=load_cpu).end()
                 side["alone"].append(measured(side, seconds, load_cpu))
+                with trickle(backend, count):
+                    side["elsewhere"].append(measured(side, seconds, load_cpu))
                 before = machine.memory(side["pid"])
                 with trickle(side["port"], count) as held:
                     side["beside"].append(measured(side, seconds, load_cpu))
@@ -108,10 +110,9 @@ def trickle(port, count):
 def section(found, count, rounds, seconds):
     rows = []
     for name, side in found.items():
-        alone, beside = machine.median(side["alone"]), machine.median(side["beside"])
-        full = machine.median(side["full"])
+        alone, elsewhere, beside, full = (machine.median(side[key]) for key in ("alone", "elsewhere", "beside", "full"))
         rows.append(
-            f"| {name} | {alone:.2f} | {beside:.2f} (×{beside / alone:.2f}) | {full:.1f} | {1024 * full / count:.1f} |"
+            f"| {name} | {alone:.2f} | {elsewhere:.2f} | {beside:.2f} (×{beside / elsewhere:.2f}) | {full:.1f} | {1024 * full / count:.1f} |"
         )
     table = "\n".join(rows)
     return f"""\
@@ -119,10 +120,11 @@ def section(found, count, rounds, seconds):
 
 {count:,} connections that send a byte a second, half of them of a request's head and half of its body, beside
 {CONNECTIONS} quick ones with about 8,000 requests a second. Who is cut off connects again at once. The load, the slow clients and the
-backend have one processor, the proxy another.
+backend have one processor, the proxy another: what slow clients take of the load's processor shows where they send to the
+backend itself, past the proxy, and the ratio is to that.
 
-| median of {rounds} × {seconds} s | p99 ms, alone | p99 ms, beside the slow | MiB more | KiB a slow connection |
-|---|---:|---:|---:|---:|
+| median of {rounds} × {seconds} s | p99 ms, alone | the slow past the proxy | the slow at the proxy | MiB more | KiB a slow connection |
+|---|---:|---:|---:|---:|---:|
 {table}
 
 {machine.facts()} · {machine.busy()} · {version('nginx')} · {version('haproxy')} · {version('wrk')} · {our_version()} · `scripts/bench slow`

@@ -1,7 +1,7 @@
 //! Listening, and what becomes of a connection that comes in.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -9,15 +9,16 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, Request};
 use hyper::{
     body::Incoming,
+    rt::{Read, Write},
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     time::{Instant, timeout},
 };
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     client::{Client, Verdict},
+    idle::{begins_http2, next_head},
     link::BUFFER,
     request,
     snapshot::Shared,
@@ -107,27 +109,14 @@ async fn connection(stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
         let Ok(here) = stream.local_addr() else { return };
         Box::pin(tcp::serve(stream, (peer, here), place)).await;
     } else {
-        match begins_http2(&stream, &place).await {
-            Some(true) => Box::pin(http2(stream, Client::new(&place, peer, true))).await,
-            Some(false) => Box::pin(http1(stream, Client::new(&place, peer, false))).await,
-            None => {}
+        let mut io = TokioIo::new(stream);
+        let Some(early) = next_head(&mut io, &place).await else { return };
+        let client = Client::new(&place, peer, begins_http2(&early));
+        if client.is_http2() {
+            Box::pin(http2(io, early, client)).await;
+        } else {
+            http1(io, early, client).await;
         }
-    }
-}
-
-/// Whether the client's first bytes are those of HTTP/2 by prior knowledge; `None` when none came. Who sends fewer than
-/// four at first is taken for a client of HTTP/1.
-async fn begins_http2(stream: &TcpStream, place: &Place) -> Option<bool> {
-    let mut first = [0; 24];
-    let peeked = tokio::select! {
-        peeked = timeout(place.shared.limits.idle_time, stream.peek(&mut first)) => peeked,
-        () = place.shared.stopping.cancelled() => return None,
-    };
-    match peeked {
-        Ok(Ok(length)) if length > 0 => {
-            Some(length >= 4 && b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".starts_with(&first[..length]))
-        }
-        _ => None,
     }
 }
 
@@ -139,27 +128,57 @@ async fn encrypted(stream: TcpStream, peer: SocketAddr, place: Arc<Place>) {
     if place.listener.tcp {
         Box::pin(tcp::serve(stream, (peer, here), place)).await;
     } else if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        Box::pin(http2(stream, Client::new(&place, peer, true))).await;
+        let client = Client::new(&place, peer, true);
+        Box::pin(http2(TokioIo::new(stream), Bytes::new(), client)).await;
     } else {
-        Box::pin(http1(stream, Client::new(&place, peer, false))).await;
+        let mut io = TokioIo::new(stream);
+        if let Some(head) = next_head(&mut io, &place).await {
+            http1(io, head, Client::new(&place, peer, false)).await;
+        }
     }
 }
 
-async fn http1<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client: Arc<Client>) {
-    let io = Watched::new(TokioIo::new(io), &client);
+/// Serves a connection of HTTP/1. hyper has it from the head of a request until no further one came for a while.
+async fn http1<I>(mut io: I, mut early: Bytes, client: Arc<Client>)
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
+    loop {
+        let (watched, mut returned) = Watched::new(io, early, &client);
+        if Box::pin(requests(watched, &client)).await == End::Over {
+            return;
+        }
+        let Ok(back) = returned.try_recv() else { return };
+        io = back;
+        let Some(head) = next_head(&mut io, &client.place).await else {
+            let _ = poll_fn(|cx| Pin::new(&mut io).poll_shutdown(cx)).await;
+            return;
+        };
+        early = head;
+        client.wakes();
+    }
+}
+
+async fn requests<I>(io: Watched<I>, client: &Arc<Client>) -> End
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
     let service =
-        service_fn(|request: Request<Incoming>| request::handle(Arc::clone(&client), request));
+        service_fn(|request: Request<Incoming>| request::handle(Arc::clone(client), request));
     let connection = http1::Builder::new()
         .max_header_size(client.place.shared.limits.header_bytes)
         .max_buf_size(BUFFER)
         .header_read_timeout(None)
         .serve_connection(io, service)
         .with_upgrades();
-    drive(pin!(connection), http1::UpgradeableConnection::graceful_shutdown, &client).await;
+    drive(pin!(connection), http1::UpgradeableConnection::graceful_shutdown, client).await
 }
 
-async fn http2<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client: Arc<Client>) {
-    let io = Watched::new(TokioIo::new(io), &client);
+async fn http2<I>(io: I, early: Bytes, client: Arc<Client>)
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
+    let (io, _) = Watched::new(io, early, &client);
     // Boxed: hyper moves it several times on its way into a task.
     let service = service_fn(|request: Request<Incoming>| {
         Box::pin(request::handle(Arc::clone(&client), request))
@@ -175,19 +194,27 @@ async fn http2<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, client
     drive(pin!(connection), http2::Connection::graceful_shutdown, &client).await;
 }
 
-/// Serves a connection to its end, which comes early when the proxy stops or the client takes too long.
+/// How it ended that hyper had a connection.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Over,
+    /// The client may send another request, some time.
+    Resting,
+}
+
+/// Serves a connection to its end or its rest. The end comes early when the proxy stops or the client takes too long.
 async fn drive<C: Future>(
     mut connection: Pin<&mut C>,
     finish: impl Fn(Pin<&mut C>),
     client: &Client,
-) {
+) -> End {
     let mut stopping = pin!(client.place.shared.stopping.cancelled());
     let turn = client.place.shared.limits.turn();
     let mut tick = pin!(tokio::time::sleep_until(Instant::now() + turn));
     let (mut listening, mut finishing) = (false, false);
-    std::future::poll_fn(|cx: &mut Context<'_>| {
+    poll_fn(|cx: &mut Context<'_>| {
         if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+            return Poll::Ready(End::Over);
         }
         if !listening {
             // Once is enough to be woken; whether it was that is told by the flag.
@@ -197,20 +224,21 @@ async fn drive<C: Future>(
         while tick.as_mut().poll(cx).is_ready() {
             tick.as_mut().reset(Instant::now() + turn);
             match client.verdict() {
-                Verdict::Keep => {}
+                Verdict::Rest if !finishing && !finish_now => return Poll::Ready(End::Resting),
+                Verdict::Keep | Verdict::Rest => {}
                 Verdict::Finish => finish_now = !finishing,
-                Verdict::Drop => return Poll::Ready(()),
+                Verdict::Drop => return Poll::Ready(End::Over),
             }
             if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(End::Over);
             }
         }
         if finish_now {
             finishing = true;
             finish(connection.as_mut());
-            return connection.as_mut().poll(cx).map(|_| ());
+            return connection.as_mut().poll(cx).map(|_| End::Over);
         }
         Poll::Pending
     })
-    .await;
+    .await
 }

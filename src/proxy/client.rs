@@ -31,6 +31,8 @@ pub(super) struct Client {
     trickled: AtomicU64,
     wants_body: AtomicBool,
     wants_write: AtomicBool,
+    /// Whether what has come ends with a request's end (HTTP/1 only).
+    between: AtomicBool,
     /// Requests that were begun, and the one of them that must be refused.
     begun: AtomicU64,
     refused: AtomicU64,
@@ -41,6 +43,8 @@ pub(super) struct Client {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Keep,
+    /// Nothing is asked of it for now.
+    Rest,
     /// Nothing is asked of it, and nothing has been for long.
     Finish,
     /// It takes too long over what it owes.
@@ -67,6 +71,7 @@ impl Client {
             trickled: AtomicU64::default(),
             wants_body: AtomicBool::default(),
             wants_write: AtomicBool::default(),
+            between: AtomicBool::default(),
             begun: AtomicU64::default(),
             refused: AtomicU64::default(),
             http2,
@@ -105,6 +110,11 @@ impl Client {
         self.moved.load(Relaxed)
     }
 
+    /// Says whether what has come ends with a request's end.
+    pub fn between(&self, between: bool) {
+        self.between.store(between, Relaxed);
+    }
+
     pub fn wants_body(&self, wants: bool) {
         self.wants_body.store(wants, Relaxed);
     }
@@ -121,7 +131,23 @@ impl Client {
             let slow = since(&self.changed) > limits.header_time;
             return if slow { Verdict::Drop } else { Verdict::Keep };
         }
-        if since(&self.changed) > limits.idle_time { Verdict::Finish } else { Verdict::Keep }
+        let idle = since(&self.changed);
+        if idle > limits.idle_time {
+            Verdict::Finish
+        } else if idle > limits.rest_time()
+            && self.between.load(Relaxed)
+            && !self.wants_write.load(Relaxed)
+        {
+            Verdict::Rest
+        } else {
+            Verdict::Keep
+        }
+    }
+
+    /// Begins anew with what comes next.
+    pub fn wakes(&self) {
+        self.begun.store(0, Relaxed);
+        self.between.store(false, Relaxed);
     }
 
     fn now(&self) -> u64 {

@@ -26,6 +26,7 @@ mod gate;
 mod headers;
 mod health;
 mod hosts;
+mod idle;
 mod link;
 mod load;
 mod metrics;

@@ -85,6 +85,11 @@ impl Limits {
         (shortest.min(self.answer_time) / 2)
             .clamp(Duration::from_millis(10), Duration::from_secs(5))
     }
+
+    /// How long a client's connection without a request keeps what the next one would need.
+    pub(super) fn rest_time(&self) -> Duration {
+        self.turn().min(Duration::from_secs(1))
+    }
 }
 
 impl Default for Limits {

@@ -67,7 +67,9 @@ fn an_up_that_is_killed_at_any_moment_is_made_good_by_the_next() {
             assert!(now == old || now == mark, "{now:?} is neither {old:?} nor {mark:?}");
             assert_eq!(remembered(&sandbox), rows);
         }
-        let _ = sandbox.ok("up");
+        let left = engine::leaves(&sandbox.thing("lock"));
+        let next = sandbox.ok("up");
+        assert!(!left || next.stderr.contains("died under way"), "it says nothing of it: {next}");
         in_order(&sandbox, &mark, &rows);
         remember(&sandbox, round);
         rows.push(round);

@@ -1,20 +1,39 @@
 //! `rollback` to a release that was cleaned up, and what the history says of it.
 
-use crate::support::{Sandbox, engine, engine::Kind};
+use std::process::Command;
+
+use crate::support::{Sandbox, engine, engine::Kind, program};
 
 /// The first release was live on blue and is cleaned up, the second is live, the checkout is ahead of both.
 fn cleaned_up() -> Sandbox {
     let sandbox = Sandbox::small();
+    let _ = git(&sandbox, "init --quiet");
+    let _ = commit(&sandbox);
     let _ = sandbox.ok("up").says("blue is live");
     sandbox.mark_web("second");
     // Another image, so that the first one's is nobody's.
     sandbox.edit("web/Dockerfile", "CMD", "ENV SECOND=1\nCMD");
+    let _ = commit(&sandbox);
     let _ = sandbox.ok("up").says("green is live");
     let _ = sandbox.ok("cleanup").says("blue is cleaned up");
     assert_eq!(engine::named(Kind::Container, &sandbox.thing("blue-")), [""; 0]);
     sandbox.mark_web("third");
     sandbox.write("web/serve.pl", "die 'of the third release';\n");
     sandbox
+}
+
+fn git(sandbox: &Sandbox, words: &str) -> String {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=tester", "-c", "user.email=tester@example.org"]);
+    let _ = git.current_dir(sandbox.path("")).args(words.split(' '));
+    program::run(&mut git).ok().stdout.trim().to_owned()
+}
+
+/// Commits the checkout, and returns its revision.
+fn commit(sandbox: &Sandbox) -> String {
+    let _ = git(sandbox, "add web compose.yaml envctl.yaml");
+    let _ = git(sandbox, "commit --quiet --message=more");
+    git(sandbox, "rev-parse HEAD")
 }
 
 fn kept(sandbox: &Sandbox) -> Vec<String> {
@@ -36,15 +55,23 @@ fn a_release_that_was_cleaned_up_serves_again_from_its_own_image_and_its_own_sta
     let _ = sandbox.ok("rollback").says("blue is live");
     assert_eq!((sandbox.color().as_str(), sandbox.ask("/mark").as_str()), ("blue", "first"));
 
-    // The history tells the image by its id, and the plan.
+    // The history tells the revision, the image by its id, and the plan.
     let all = sandbox.ok("history --json").json();
     let all = all.as_array().unwrap();
     let commands: Vec<&str> = all.iter().map(|c| c["command"].as_str().unwrap()).collect();
     assert_eq!(commands, ["deploy", "switch", "deploy", "switch", "cleanup", "deploy", "rollback"]);
     let web = engine::ask(&["inspect", "--format", "{{.Image}}", &sandbox.thing("blue-web-1")]);
     assert_eq!(all[0]["image_ids"]["web"], web.as_str());
-    assert_eq!(all[6]["image_ids"]["web"], web.as_str());
+    for change in [1, 5, 6] {
+        assert_eq!(all[change]["image_ids"]["web"], web.as_str(), "{}", all[change]);
+    }
     assert_eq!(all[6]["replaced"], all[2]["release"]);
+    for (change, revision) in
+        [(0, "HEAD~1"), (2, "HEAD"), (3, "HEAD"), (5, "HEAD~1"), (6, "HEAD~1")]
+    {
+        let revision = git(&sandbox, &format!("rev-parse {revision}"));
+        assert_eq!(all[change]["revision"], revision.as_str(), "{}", all[change]);
+    }
     let page = sandbox.ok("history show 1").shows(&web).shows("start blue/web");
     let id = all[0]["id"].as_str().unwrap();
     assert_eq!(sandbox.ok(&format!("history show {id}")).stdout, page.stdout);

@@ -1,8 +1,11 @@
 //! The real engine, asked through Docker's own client: what envctl did is looked at with other eyes.
 
-use std::{path::Path, process::Command, sync::OnceLock};
+use std::{path::Path, process::Command, sync::OnceLock, time::Duration};
 
-use super::program::{self, Outcome};
+use super::{
+    program::{self, Outcome},
+    wait,
+};
 
 /// Makes sure that an engine answers and has the base image. Without an engine every test that needs one fails.
 pub fn ready() {
@@ -83,6 +86,11 @@ impl Kind {
             Self::Volume => ("volume ls", "{{.Name}}"),
         }
     }
+}
+
+/// Whether a container is there to stay: one that the engine still removes for somebody who was killed is not.
+pub fn leaves(name: &str) -> bool {
+    !wait::is_true(Duration::from_millis(500), || container(name).is_none())
 }
 
 /// The id of the container of that name; none where there is none.

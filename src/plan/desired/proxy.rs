@@ -100,6 +100,8 @@ pub fn proxy(project: &config::Project, files: &compose::Project) -> Proxy {
             ("ENVCTL_CERTIFICATE_NAMES", json(&project.file.proxy.names)),
             // With huge pages all that a connection reserves would stay resident, used or not.
             ("MIMALLOC_ALLOW_THP", "0".to_owned()),
+            // What connections that rest give back goes to the system at once: nothing else may be freed for long.
+            ("MIMALLOC_PURGE_DELAY", "0".to_owned()),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into(),

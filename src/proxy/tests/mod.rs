@@ -7,6 +7,7 @@ mod control;
 mod gate;
 mod grpc;
 mod http;
+mod idle;
 mod retiring;
 mod routing;
 mod seeing;

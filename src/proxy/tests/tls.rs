@@ -18,17 +18,27 @@ use super::{
     backend::Backend,
     stage::{Stage, WEB, route, stack},
 };
-use crate::model::{
-    Certificate, Color,
-    Color::Blue,
-    Listener,
-    control::{Answer, Request as Ask},
+use crate::{
+    model::{
+        Certificate, Color,
+        Color::Blue,
+        Listener,
+        control::{Answer, Request as Ask},
+    },
+    proxy::options::{Limits, Options},
 };
 
 pub async fn one() -> (Stage, Backend) {
+    one_with(Limits::default()).await
+}
+
+pub async fn one_with(limits: Limits) -> (Stage, Backend) {
     let listener =
         |color: Option<Color>| Listener { port: 0, tls: true, tcp: false, route: WEB, color };
-    let edit = |options: &mut crate::proxy::Options| options.names = vec!["app.example".into()];
+    let edit = |options: &mut Options| {
+        options.names = vec!["app.example".into()];
+        options.limits = limits;
+    };
     let stage = Stage::with(vec![listener(None), listener(Some(Blue))], edit, &[]);
     let blue = Backend::start("blue").await;
     let mut routes = vec![route(WEB, &[("/", blue.address)])];

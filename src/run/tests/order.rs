@@ -229,3 +229,26 @@ async fn a_plan_that_is_cut_short_tells_how_far_it_came_and_what_was_started() {
     assert!(tokio::time::timeout(SECOND, run(&engine, &told, &plan)).await.is_err());
     assert_eq!(told.all().last().unwrap(), "note stopped after 1 of 2 steps; started: `a`");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_never_ran_and_has_the_name_is_made_anew_and_what_ran_or_is_a_strangers_is_left() {
+    let create = async |engine: &Memory, project: &str| {
+        let labels = [(labels::PROJECT.to_owned(), project.to_owned())].into();
+        let spec = ServiceSpec { labels, ..spec("a", None) };
+        let mut plan = Plan::default();
+        plan.push([], Action::Create(Box::new(spec)), "create a", "not found");
+        run(engine, &Told::default(), &plan).await.map_err(|failure| failure.source.to_string())
+    };
+    let engine = engine(&[]).await;
+    let id = |engine: &Memory| engine.seen().container("a").unwrap().id.clone();
+    create(&engine, "shop").await.unwrap();
+    let first = id(&engine);
+    create(&engine, "shop").await.unwrap();
+    let second = id(&engine);
+    assert_ne!(first, second);
+    let taken = "the name `a` is taken by another container";
+    assert!(create(&engine, "other").await.unwrap_err().contains(taken));
+    engine.start("a").await.unwrap();
+    assert!(create(&engine, "shop").await.unwrap_err().contains(taken));
+    assert_eq!(id(&engine), second);
+}
