@@ -129,7 +129,7 @@ async fn a_changed_definition_is_told_field_by_field_and_without_secrets() {
     let with = |password: &str, rest: &str| {
         let variables =
             format!("environment: {{ DB_PASSWORD: {password}, DB_NAME: shop }}\n    image:");
-        super::stage::DB.replace("image:", &format!("command: [mariadbd{rest}]\n    {variables}"))
+        DB.replace("image:", &format!("command: [mariadbd{rest}]\n    {variables}"))
     };
     stage.with_db(&with("first-one", ", --a=1"));
     ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
