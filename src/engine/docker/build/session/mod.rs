@@ -78,13 +78,12 @@ impl Session {
         let mut open = docker.sessions.lock().await;
         open.retain(|session| session.strong_count() > 0);
         let shared = open.iter().filter_map(Weak::upgrade).find(|it| it.offer.is_like(&offer));
-        let session = match shared {
-            Some(session) => session,
-            None => {
-                let session = Arc::new(Self::open(docker, Arc::new(offer)).await?);
-                open.push(Arc::downgrade(&session));
-                session
-            }
+        let session = if let Some(session) = shared {
+            session
+        } else {
+            let session = Arc::new(Self::open(docker, Arc::new(offer)).await?);
+            open.push(Arc::downgrade(&session));
+            session
         };
         let name = session.offer.add(dockerfile);
         Ok((session, name))
@@ -305,7 +304,7 @@ mod tests {
 
     fn paths(offer: &Offer, name: &str, followed: &[&str]) -> Vec<String> {
         let followed: Vec<String> = followed.iter().map(|path| (*path).to_owned()).collect();
-        let listing = offer.folder(&[name.to_owned()], &[], &followed).ok().expect("it is there");
+        let listing = offer.folder(&[name.to_owned()], &[], &followed).unwrap();
         listing.into_iter().map(|(stat, _)| stat.path).collect()
     }
 
