@@ -108,7 +108,7 @@ impl Case {
             Self::ScaleDown => {
                 stage.scale("web", 3).await.unwrap();
             }
-            Self::DeployWithClone | Self::Test => {
+            Self::DeployWithClone | Self::Test | Self::CleanupWithAHook => {
                 stage.deploy().await.unwrap();
             }
             Self::DeployOverAVolume => {
@@ -117,9 +117,6 @@ impl Case {
                 stage.engine.set_volume_file(IDLE_VOLUME, "upload", b"of the last release");
             }
             Self::DeployOfABuild => stage.file("built/file", "changed"),
-            Self::CleanupWithAHook => {
-                stage.deploy().await.unwrap();
-            }
             Self::CleanupBeyondTheRetained | Self::DeployBeyondTheRetained => {
                 for image in ["tool", "redis"] {
                     let image = format!("image: {image}, ports");

@@ -69,7 +69,7 @@ impl LocalStack {
     }
 
     async fn serve(self, mut stream: TcpStream) {
-        let (mut text, mut bytes) = (String::new(), [0; 65536]);
+        let (mut text, mut bytes) = (String::new(), vec![0; 65536]);
         loop {
             let whole = text.split_once("\r\n\r\n").and_then(|(head, body)| {
                 let head = head.to_ascii_lowercase();

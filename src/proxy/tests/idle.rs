@@ -28,8 +28,11 @@ fn soon() -> Limits {
 }
 
 /// Time enough to rest several times.
-async fn pause() {
-    tokio::time::sleep(Duration::from_millis(200)).await;
+const PAUSE: Duration = Duration::from_millis(200);
+
+#[expect(clippy::disallowed_methods, reason = "what is tested is that time passes")]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 async fn one() -> (Stage, Backend) {
@@ -63,7 +66,7 @@ async fn goes_on(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         stream.write_all(GET).await.unwrap();
         let answer = answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        pause().await;
+        pause(PAUSE).await;
     }
     stream.shutdown().await.unwrap();
     assert_eq!(answer(&mut stream).await, "");
@@ -89,7 +92,7 @@ async fn what_follows_a_rest_is_judged_as_strictly() {
         stream.write_all(GET).await.unwrap();
         answer(&mut stream).await;
     }
-    pause().await;
+    pause(PAUSE).await;
     let two_ways = "POST /upload HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     stream.write_all(two_ways.as_bytes()).await.unwrap();
     let answer = answer(&mut stream).await;
@@ -104,7 +107,7 @@ async fn a_request_that_comes_in_pieces_gets_no_rest() {
     answer(&mut stream).await;
     for piece in b"POST /upload HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nab".chunks(20) {
         stream.write_all(piece).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(15)).await;
+        pause(Duration::from_millis(15)).await;
     }
     let mut piece = [0; 4096];
     let length = stream.read(&mut piece).await.unwrap();

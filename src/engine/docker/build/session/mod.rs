@@ -304,7 +304,7 @@ mod tests {
 
     fn paths(offer: &Offer, name: &str, followed: &[&str]) -> Vec<String> {
         let followed: Vec<String> = followed.iter().map(|path| (*path).to_owned()).collect();
-        let listing = offer.folder(&[name.to_owned()], &[], &followed).unwrap();
+        let listing = offer.folder(&[name.to_owned()], &[], &followed).expect("it is there");
         listing.into_iter().map(|(stat, _)| stat.path).collect()
     }
 
