@@ -191,7 +191,7 @@ async fn reset(
     let environment = &project.names.environment;
     let look = context.session(&engine, &project, &(), None);
     say_lost(context, &look, data).await?;
-    let question = question(&project.names, ops::serving(&look).await?, data);
+    let question = question(&project.names, ops::leans_on_durable(&look).await?, data);
     sure(context, environment, &question, confirm).await?;
     let reporter = context.ui.reporter("durable up --reset");
     let session = context.session(&engine, &project, &*reporter, Some(waits));
@@ -225,7 +225,7 @@ async fn down(
     if let Ok(engine) = context.engine().await {
         let look = context.session(&engine, &project, &(), None);
         say_lost(context, &look, data).await?;
-        live = ops::serving(&look).await?;
+        live = ops::leans_on_durable(&look).await?;
     }
     if data != Data::Stays || live.is_some() || confirm.is_some() {
         let question = question(&project.names, live, data);

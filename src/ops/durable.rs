@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{
-    OpsError, Session, aws, connections, definition,
+    OpsError, Session, aws, connections, definition, down,
     history::{self, Recorded},
     lock::{self, locked},
     ports, restore, rotate, snapshot,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     database::{Connections, Encryption, Kind},
-    model::{Container, Health, Names, Observed, State, labels},
+    model::{Color, Container, Health, Names, Observed, State, labels},
     plan::{self, Action, Difference, Id, Plan, desired::Durable},
     run::Event,
 };
@@ -218,6 +218,13 @@ pub enum Data {
     Stays,
     GoesAfterSnapshot,
     Goes,
+}
+
+/// The color that serves beside a layer that runs: without it, it is left without its database.
+pub async fn leans_on_durable(session: &Session<'_>) -> Result<Option<Color>, OpsError> {
+    let observed = session.observe().await?;
+    let mut durable = containers(&session.project.names, &observed).into_iter();
+    if durable.any(Container::is_running) { down::serving(session).await } else { Ok(None) }
 }
 
 /// Stops the durable layer and removes its containers; returns the last snapshots that were taken of its data.
