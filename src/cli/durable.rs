@@ -249,15 +249,15 @@ async fn down(
 
 /// What goes, said before the environment's name is asked for.
 fn question(names: &Names, live: Option<Color>, data: Data) -> String {
-    let mut lines = vec![];
+    let mut parts = vec![];
     if let Some(color) = live {
-        lines.push(format!("{color} is live, and left without its database."));
+        parts.push(format!("{color} is live, and its database goes down"));
     }
     if data != Data::Stays {
         let Names { project, environment } = names;
-        lines.push(format!("all data of `{environment}` of `{project}` will be deleted."));
+        parts.push(format!("all data of `{environment}` of `{project}` will be deleted"));
     }
-    lines.join(" ")
+    parts.join("; ") + "."
 }
 
 /// Says of what no last snapshot is taken.

@@ -20,7 +20,7 @@ fn the_app_goes_with_all_that_is_its_own_and_up_brings_it_back_on_the_same_data(
     for (words, told) in [
         ("down", "green is live: `devlocal` of"),
         ("down --confirm ci", "that is not `devlocal`"),
-        ("durable down", "green is live, and left without its database"),
+        ("durable down", "green is live, and its database goes down"),
         ("durable down --confirm ci", "that is not `devlocal`"),
     ] {
         let _ = sandbox.envctl(words).run().code(2).says(told);

@@ -113,6 +113,12 @@ fn the_demo_goes_from_nothing_to_its_second_release_and_keeps_its_data() {
     assert_eq!(customer.orders(port(FRONTEND)), both);
     let returned = Customer::log_in(port(FRONTEND), &customer.email);
     assert_eq!(returned.orders(port(FRONTEND)), both);
+
+    // All of it goes as the README says.
+    let _ = sandbox.ok("down --confirm devlocal").says("the app is down");
+    let _ = sandbox.ok("durable down --volumes --confirm devlocal").says("its data deleted");
+    let stays = ["ca", "proxy-state"].map(|rest| sandbox.thing(rest)).to_vec();
+    assert_eq!(Kind::ALL.map(|kind| sandbox.things(kind)), [vec![], vec![], stays]);
 }
 
 fn readers(sandbox: &Sandbox) {

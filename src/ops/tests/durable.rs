@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::stage::Stage;
+use super::stage::{DB, Stage};
 use crate::{
     engine::{Engine as _, memory::Behaviour},
     model::Outcome,
@@ -86,6 +86,17 @@ async fn down_with_volumes_takes_the_data_and_nothing_of_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_no_snapshot_keeps_is_told_where_there_is_any() {
+    let mut stage = Stage::new();
+    let redis = "services:\n  sessions: { image: redis, volumes: [\"sessions:/data\"] }\n";
+    let db = DB.replace("services:\n", redis).replace("data: }", "data: , sessions: }");
+    stage.with_db(&db);
+    assert_eq!(ops::without_snapshot(&stage.session()).await.unwrap(), [""; 0]);
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
+    assert_eq!(ops::without_snapshot(&stage.session()).await.unwrap(), ["sessions"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn status_tells_of_what_is_missing() {
     let stage = Stage::new();
     let (services, differences) = ops::durable_status(&stage.session()).await.unwrap();
@@ -118,7 +129,7 @@ async fn a_changed_definition_is_told_field_by_field_and_without_secrets() {
     let with = |password: &str, rest: &str| {
         let variables =
             format!("environment: {{ DB_PASSWORD: {password}, DB_NAME: shop }}\n    image:");
-        super::stage::DB.replace("image:", &format!("command: [mariadbd{rest}]\n    {variables}"))
+        DB.replace("image:", &format!("command: [mariadbd{rest}]\n    {variables}"))
     };
     stage.with_db(&with("first-one", ", --a=1"));
     ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();

@@ -307,3 +307,29 @@ async fn real_engine_takes_the_context_once_for_each_of_two_builds_at_one_time()
     })
     .await;
 }
+
+#[tokio::test]
+async fn real_engine_still_asks_for_a_secret_when_a_build_of_the_same_session_has_ended() {
+    sandbox(async |s| {
+        let secret = format!("geheim-{}", s.id);
+        let (_folder, mut short) = s.inline("FROM scratch\nCOPY . /\n");
+        short.secrets.insert("token".into(), BuildSecret::Value(secret.clone().into_bytes()));
+        let mut long = short.clone();
+        long.tag = format!("{}:1", s.name("long"));
+        long.no_cache = true;
+        let takes_time = Sandbox::instruction("", "lists_the_root");
+        let reads =
+            Sandbox::instruction("--mount=type=secret,id=token,required=true", "reads_a_secret");
+        let lines = [format!("FROM {}", s.image), "COPY . /context/".to_owned()];
+        let waits = vec![takes_time; 4];
+        let text = [&lines[..], &waits, &[reads]].concat().join("\n");
+        long.dockerfile_inline = Some(text);
+        let timed = async |spec: &BuildSpec| {
+            s.told(spec).await.0.unwrap();
+            std::time::Instant::now()
+        };
+        let (first, second) = tokio::join!(timed(&short), timed(&long));
+        assert!(first < second, "the short one ends before");
+    })
+    .await;
+}
