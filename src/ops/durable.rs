@@ -8,7 +8,7 @@ use super::{
     OpsError, Session, aws, connections, definition, down,
     history::{self, Recorded},
     lock::{self, locked},
-    ports, restore, rotate, snapshot,
+    ports, recovery, restore, rotate, snapshot,
     snapshots::Stored,
     sources,
 };
@@ -130,7 +130,10 @@ impl Layer {
         }
         let mut took = BTreeMap::new();
         if !plan.is_empty() {
-            took = session.execute(&plan, None).await?;
+            took = match session.execute(&plan, None).await {
+                Err(error) if recovery::needed(&self.desired, &error).is_some() => return Ok(None),
+                done => done?,
+            };
             observed = session.observe().await?;
         }
         Ok(Some(DurableUp {
@@ -155,7 +158,7 @@ impl Layer {
             restore::settle(session).await?;
             planned = self.plan(session, apply).await?;
         }
-        let Planned { mut observed, plan, differences, _folder } = planned;
+        let Planned { mut observed, mut plan, differences, _folder } = planned;
         ports::check(session, &plan, &observed)?;
         if apply {
             let mut applied = definition::changed(&self.desired, &observed);
@@ -173,12 +176,32 @@ impl Layer {
         let mut took = BTreeMap::new();
         if !plan.is_empty() {
             let recorded = Recorded::new("durable up").plan(&plan);
-            let work = async || session.execute(&plan, None).await;
-            took = history::recorded(session, recorded, work).await?;
+            let work = async || self.carry_out(session, plan, apply).await;
+            (plan, took) = history::recorded(session, recorded, work).await?;
             observed = session.observe().await?;
         }
         let services = services(&session.project.names, &observed);
         Ok(DurableUp { plan, took, differences, services, taken })
+    }
+}
+
+impl Layer {
+    /// Executes a plan. A database that cannot start by itself is helped, once; the plan of what was left comes back then.
+    async fn carry_out(
+        &self,
+        session: &Session<'_>,
+        plan: Plan,
+        apply: bool,
+    ) -> Result<(Plan, BTreeMap<Id, Duration>), OpsError> {
+        let error = match session.execute(&plan, None).await {
+            Ok(took) => return Ok((plan, took)),
+            Err(error) => error,
+        };
+        let Some(stuck) = recovery::needed(&self.desired, &error) else { return Err(error) };
+        recovery::recover(session, stuck).await?;
+        let left = self.plan(session, apply).await?;
+        let took = session.execute(&left.plan, None).await?;
+        Ok((left.plan, took))
     }
 }
 

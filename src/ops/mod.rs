@@ -29,6 +29,7 @@ mod logs;
 mod ports;
 mod preview;
 mod proxy;
+mod recovery;
 mod release;
 mod releases;
 mod restore;

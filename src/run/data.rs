@@ -12,8 +12,8 @@ use crate::{
     plan::DataCheck,
 };
 
-/// A look reads a few small files.
-const LIMIT: Duration = Duration::from_secs(60);
+/// A look reads a few small files, and a certificate is made at once.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether the new image's server may open the data. Data or images that are of no known database are let pass. Returns
 /// the step up where it is of a higher version than all that had the data: `from MariaDB 11.8.3 to MariaDB 11.8.6`.
@@ -44,18 +44,30 @@ pub(super) async fn check_data(
 
 /// Runs the look to its end and removes its container. An image without a shell tells nothing.
 async fn look(engine: &dyn Engine, spec: &ServiceSpec) -> engine::Result<Seen> {
+    match to_its_end(engine, spec, LIMIT).await {
+        Ok((_, said)) => Ok(Seen::read(&said)),
+        Err(EngineError::Refused { .. }) => Ok(Seen::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs a container to its end and removes it; its exit code and what it said.
+pub async fn to_its_end(
+    engine: &dyn Engine,
+    spec: &ServiceSpec,
+    limit: Duration,
+) -> engine::Result<(i64, String)> {
     create_anew(engine, spec).await?;
-    let said = match engine.start(&spec.name).await {
-        Ok(()) => said(engine, &spec.name).await.map(|(_, text)| text),
-        Err(EngineError::Refused { .. }) => Ok(String::new()),
+    let ended = match engine.start(&spec.name).await {
+        Ok(()) => said(engine, &spec.name, limit).await,
         Err(error) => Err(error),
     };
     engine.remove(&spec.name).await?;
-    Ok(Seen::read(&said?))
+    ended
 }
 
 /// Makes a container that runs to its end, also where one of a process that was killed is there.
-pub(super) async fn create_anew(engine: &dyn Engine, spec: &ServiceSpec) -> engine::Result<()> {
+async fn create_anew(engine: &dyn Engine, spec: &ServiceSpec) -> engine::Result<()> {
     match engine.create(spec).await {
         Err(EngineError::NameTaken { .. }) => {
             // Nobody else's is removed.
@@ -72,9 +84,9 @@ pub(super) async fn create_anew(engine: &dyn Engine, spec: &ServiceSpec) -> engi
 }
 
 /// A container's exit code and what it said, once it ends.
-pub(super) async fn said(engine: &dyn Engine, name: &str) -> engine::Result<(i64, String)> {
-    let end = tokio::time::timeout(LIMIT, engine.wait(name)).await;
-    let code = end.map_err(|_| EngineError::TimedOut { what: name.to_owned(), limit: LIMIT })??;
+async fn said(engine: &dyn Engine, name: &str, limit: Duration) -> engine::Result<(i64, String)> {
+    let end = tokio::time::timeout(limit, engine.wait(name)).await;
+    let code = end.map_err(|_| EngineError::TimedOut { what: name.to_owned(), limit })??;
     let mut log = engine.logs(name, &LogOptions::default()).await?;
     let mut bytes = vec![];
     while let Some(chunk) = log.next().await {

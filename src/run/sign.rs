@@ -2,7 +2,7 @@
 
 use super::{
     RunError,
-    data::{create_anew, said},
+    data::{LIMIT, to_its_end},
 };
 use crate::{engine::Engine, plan::SignJob};
 
@@ -12,13 +12,7 @@ pub(super) async fn sign(engine: &dyn Engine, job: &SignJob) -> Result<(), RunEr
     let mut spec = job.spec.clone();
     let command = spec.command.get_or_insert_default();
     command.splice(1..1, ["--owner".to_owned(), owner]);
-    create_anew(engine, &spec).await?;
-    let ended = match engine.start(&spec.name).await {
-        Ok(()) => said(engine, &spec.name).await,
-        Err(error) => Err(error),
-    };
-    engine.remove(&spec.name).await?;
-    match ended? {
+    match to_its_end(engine, &spec, LIMIT).await? {
         (0, _) => Ok(()),
         (code, text) => {
             let what = format!("the certificate of {} was not signed", job.service);

@@ -6,7 +6,7 @@ use super::connections;
 use crate::support::{
     Sandbox,
     engine::{self, Kind},
-    http, program,
+    http, program, wait,
 };
 
 pub struct Database {
@@ -242,4 +242,37 @@ fn postgres_lives_through_first_start_kill_and_a_refused_downgrade_and_its_app_i
         &client("sslmode=disable"),
         "no encryption",
     );
+}
+
+/// No signal hits surely the moment after it closed its log of changes: it is killed at work, and the mark of a log that is in
+/// use, the first event's first flag, is taken off.
+#[test]
+fn mariadb_that_was_killed_as_it_stopped_starts_again() {
+    let database = mariadb();
+    let Database { sandbox, container, .. } = &database;
+    let _ = sandbox.ok("durable up");
+    let _ = database.sql("CREATE TABLE ticks (n INT AUTO_INCREMENT PRIMARY KEY)");
+    let rows = || database.sql("SELECT count(*) FROM ticks").parse::<u64>().unwrap();
+    let client =
+        r#"MYSQL_PWD="$MARIADB_PASSWORD" mariadb --user="$MARIADB_USER" "$MARIADB_DATABASE""#;
+    let work =
+        format!("for n in 1 2 3 4; do yes 'INSERT INTO ticks () VALUES ();' | {client} & done");
+    for _ in 0..20 {
+        let before = rows();
+        let _ = engine::ask(&["exec", "--detach", container, "sh", "-c", &work]);
+        wait::until_true(Duration::from_secs(60), "rows are written", || rows() > before + 100);
+        let least = rows();
+        let _ = engine::docker(&format!("kill --signal KILL {container}")).ok();
+        database.on_volume(
+            "log=$(tail -n 1 /data/*.index) && printf '\\0' | dd of=\"/data/$log\" bs=1 seek=21 conv=notrunc",
+        );
+        let up = sandbox.ok("durable up").says("the durable layer is up");
+        assert!(rows() >= least, "what was acknowledged is there");
+        // Only now and then a transaction is left in between.
+        if up.stderr.contains("what it was about to commit is committed") {
+            assert_eq!(engine::named(Kind::Container, &sandbox.thing("scratch")), [""; 0]);
+            return;
+        }
+    }
+    panic!("there was never a transaction left");
 }
