@@ -122,7 +122,7 @@ async fn nobody_rests_who_still_gets_an_answer() {
         }
         assert!(all.len() > pieces * 16384 && all.ends_with(b"blue"), "{pieces}: {}", all.len());
     };
-    futures_util::future::join_all((4..120).step_by(2).map(reads_late)).await;
+    futures_util::future::join_all((4..400).step_by(3).map(reads_late)).await;
 }
 
 #[tokio::test]
