@@ -272,6 +272,11 @@ impl World {
         for name in gone {
             self.remove(&name);
         }
+        let stopped = |it: &Instance| it.stops.is_some_and(|stops| stops <= now);
+        let all = self.containers.iter().filter(|(_, it)| stopped(it));
+        for name in all.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.stopped(&name);
+        }
         let due: Vec<_> = self
             .containers
             .iter()
@@ -304,19 +309,28 @@ impl World {
         container.restarts += u32::from(again);
     }
 
-    pub fn stop(&mut self, name: &str) {
-        let Some(spec) = self.containers.get(name).map(|container| container.spec.clone()) else {
-            return;
-        };
-        let code = self.behaviour(&spec).stops_with;
-        if let Some(container) = self.containers.get_mut(name)
-            && container.is_running()
-        {
-            container.state = State::Exited { code };
-            container.exit_code = Some(code);
-            container.ports.clear();
-            container.ends = None;
+    /// Begins a stop, and tells when it is done where that is later.
+    pub fn stop(&mut self, name: &str) -> Option<Instant> {
+        self.pass_time();
+        let spec = self.containers.get(name)?.spec.clone();
+        let time = self.behaviour(&spec).stops_within;
+        let container = self.containers.get_mut(name).filter(|it| it.is_running())?;
+        if !time.is_zero() {
+            return Some(*container.stops.get_or_insert(Instant::now() + time));
         }
+        self.stopped(name);
+        None
+    }
+
+    fn stopped(&mut self, name: &str) {
+        let Some(spec) = self.containers.get(name).map(|it| it.spec.clone()) else { return };
+        let code = self.behaviour(&spec).stops_with;
+        let Some(container) = self.containers.get_mut(name) else { return };
+        container.state = State::Exited { code };
+        container.exit_code = Some(code);
+        container.ports.clear();
+        container.ends = None;
+        container.stops = None;
     }
 
     pub fn remove(&mut self, name: &str) {
