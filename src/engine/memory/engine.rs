@@ -147,7 +147,12 @@ impl Engine for Memory {
     }
 
     async fn create(&self, spec: &ServiceSpec) -> Result<()> {
-        self.call(format!("create {}", spec.name), |world| world.create(spec)).await
+        let made = self.call(format!("create {}", spec.name), |world| world.create(spec));
+        if let Some(made) = made.await? {
+            tokio::time::sleep_until(made).await;
+            lock(&self.world).pass_time();
+        }
+        Ok(())
     }
 
     async fn start(&self, name: &str) -> Result<()> {
