@@ -289,7 +289,7 @@ impl World {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
-            self.remove(&name);
+            self.remove(&name, true);
         }
         let stopped = |it: &Instance| it.stops.is_some_and(|stops| stops <= now);
         let all = self.containers.iter().filter(|(_, it)| stopped(it));
@@ -328,6 +328,13 @@ impl World {
         container.restarts += u32::from(again);
     }
 
+    pub fn dies(&mut self, name: &str) {
+        if let Some(container) = self.containers.get_mut(name) {
+            container.ends = None;
+            container.state = State::Dead;
+        }
+    }
+
     /// Begins a stop, and tells when it is done where that is later.
     pub fn stop(&mut self, name: &str) -> Option<Instant> {
         self.pass_time();
@@ -352,9 +359,10 @@ impl World {
         container.stops = None;
     }
 
-    pub fn remove(&mut self, name: &str) {
+    /// With the volumes that have no name, or without.
+    pub fn remove(&mut self, name: &str, volumes: bool) {
         if let Some(container) = self.containers.remove(name) {
-            for volume in container.anonymous {
+            for volume in container.anonymous.into_iter().filter(|_| volumes) {
                 self.volumes.remove(&volume);
             }
         }
