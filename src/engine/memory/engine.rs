@@ -163,25 +163,11 @@ impl Engine for Memory {
     }
 
     async fn remove_keeping_volumes(&self, name: &str) -> Result<()> {
-        // Its volumes all have names.
-        self.remove(name).await
+        self.take_away(name, false).await
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
-        let gone = self.call(format!("remove {name}"), |world| {
-            world.pass_time();
-            let gone = world.containers.get(name).and_then(|container| container.gone);
-            if gone.is_none() {
-                world.remove(name);
-            }
-            Ok(gone)
-        });
-        if let Some(gone) = gone.await? {
-            // As Docker does, it answers when the removal that is under way is done.
-            tokio::time::sleep_until(gone).await;
-            lock(&self.world).pass_time();
-        }
-        Ok(())
+        self.take_away(name, true).await
     }
 
     async fn connect(&self, name: &str, attachment: &Attachment) -> Result<()> {
@@ -314,6 +300,25 @@ impl Engine for Memory {
         let answer = lock(&self.ask).clone().map(|answer| answer(line)).unwrap_or_default();
         let found = answer.lines().find(|line| is_answer(line)).map(str::to_owned);
         found.ok_or_else(|| EngineError::TimedOut { what: name.to_owned(), limit })
+    }
+}
+
+impl Memory {
+    async fn take_away(&self, name: &str, volumes: bool) -> Result<()> {
+        let gone = self.call(format!("remove {name}"), |world| {
+            world.pass_time();
+            let gone = world.containers.get(name).and_then(|container| container.gone);
+            if gone.is_none() {
+                world.remove(name, volumes);
+            }
+            Ok(gone)
+        });
+        if let Some(gone) = gone.await? {
+            // As Docker does, it answers when the removal that is under way is done.
+            tokio::time::sleep_until(gone).await;
+            lock(&self.world).pass_time();
+        }
+        Ok(())
     }
 }
 

@@ -270,7 +270,7 @@ impl World {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
-            self.remove(&name);
+            self.remove(&name, true);
         }
         let due: Vec<_> = self
             .containers
@@ -304,6 +304,13 @@ impl World {
         container.restarts += u32::from(again);
     }
 
+    pub fn dies(&mut self, name: &str) {
+        if let Some(container) = self.containers.get_mut(name) {
+            container.ends = None;
+            container.state = State::Dead;
+        }
+    }
+
     pub fn stop(&mut self, name: &str) {
         let Some(spec) = self.containers.get(name).map(|container| container.spec.clone()) else {
             return;
@@ -319,9 +326,10 @@ impl World {
         }
     }
 
-    pub fn remove(&mut self, name: &str) {
+    /// With the volumes that have no name, or without.
+    pub fn remove(&mut self, name: &str, volumes: bool) {
         if let Some(container) = self.containers.remove(name) {
-            for volume in container.anonymous {
+            for volume in container.anonymous.into_iter().filter(|_| volumes) {
                 self.volumes.remove(&volume);
             }
         }
