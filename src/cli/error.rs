@@ -329,6 +329,7 @@ const fn engine(error: &EngineError) -> Exit {
 const fn aws(failure: &AwsFailure) -> Exit {
     match failure {
         AwsFailure::Stack { .. }
+        | AwsFailure::Broken { .. }
         | AwsFailure::Late { .. }
         | AwsFailure::NotReady { .. }
         | AwsFailure::Scripts { .. } => Exit::Unhealthy,
@@ -344,7 +345,7 @@ fn aws_hints(failure: &AwsFailure) -> Vec<String> {
         AwsFailure::WouldLose { .. } => {
             "once nothing needs it: `envctl aws apply`, or `envctl durable up --apply`"
         }
-        AwsFailure::Fixed { .. } => {
+        AwsFailure::Fixed { .. } | AwsFailure::Broken { .. } => {
             "`envctl aws apply` makes the whole stack anew: messages of its queues and objects of its buckets go"
         }
         AwsFailure::Scripts { .. } => {

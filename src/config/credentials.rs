@@ -32,8 +32,11 @@ pub fn write(path: &Path, names: &[String]) -> Result<Written, ConfigError> {
     file.lock().at(&lock)?;
     let present =
         if path.is_file() { dotenv(path, &IndexMap::new(), &mut vec![])? } else { IndexMap::new() };
-    let new: Vec<String> =
-        names.iter().filter(|name| !present.contains_key(*name)).cloned().collect();
+    let new: Vec<String> = names
+        .iter()
+        .filter(|name| present.get(*name).is_none_or(String::is_empty))
+        .cloned()
+        .collect();
     if new.is_empty() {
         return Ok(Written { new });
     }

@@ -71,7 +71,10 @@ impl Project {
             .find(|path| path.is_file())
             .ok_or_else(|| ConfigError::NoProject { start: start.to_owned() })?;
         let root = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let environments = environments(&path, shell)?;
+        let Ahead { environments, credentials: listed } = Ahead::read(&path, shell)?;
+        let listed = listed.unwrap_or_default();
+        // An empty credential is none: CI gives a secret that nobody has set as an empty variable.
+        let given = |(name, value): &(String, String)| !value.is_empty() || !listed.contains(name);
         let name = match environment {
             None => environments.keys().next().cloned().unwrap_or_else(|| "devlocal".to_owned()),
             Some(name) if environments.contains_key(name) => name.to_owned(),
@@ -94,7 +97,8 @@ impl Project {
         };
 
         let mut warnings = vec![];
-        let mut variables = dotenv_of(&root, &shell.0, &mut warnings)?;
+        let own: IndexMap<_, _> = shell.0.clone().into_iter().filter(given).collect();
+        let mut variables = dotenv_of(&root, &own, &mut warnings)?;
         let credentials_file = credentials_file(&root, &name);
         let credentials = if credentials_file.is_file() {
             compose::dotenv(&credentials_file, &IndexMap::new(), &mut warnings)?
@@ -102,12 +106,15 @@ impl Project {
             IndexMap::new()
         };
         variables.extend(credentials.clone());
-        for file in environments.get(&name).into_iter().flatten() {
-            let seen: IndexMap<_, _> =
-                variables.clone().into_iter().chain(shell.0.clone()).collect();
-            variables.extend(compose::dotenv(&root.join(file), &seen, &mut warnings)?);
+        for file in environments.get(&name).into_iter().flat_map(Option::as_ref) {
+            for file in &file.env_file {
+                let seen: IndexMap<_, _> =
+                    variables.clone().into_iter().chain(own.clone()).collect();
+                let found = compose::dotenv(&root.join(file), &seen, &mut warnings)?;
+                variables.extend(found.into_iter().filter(given));
+            }
         }
-        variables.extend(shell.0.clone());
+        variables.extend(own);
 
         let (file, origin) = compose::read_placed::<ProjectFile>(&path, &variables)?;
         check(&path, &file, &name)?;
@@ -325,31 +332,30 @@ fn credentials_file(root: &Path, environment: &str) -> PathBuf {
     root.join(".envctl").join(format!("{environment}.credentials"))
 }
 
-/// The environments and their variable files: read ahead of the rest, which is interpolated with what they say.
-fn environments(path: &Path, shell: &Shell) -> Result<IndexMap<String, Vec<PathBuf>>, ConfigError> {
-    #[derive(serde::Deserialize)]
-    struct Ahead {
-        #[serde(default)]
-        environments: IndexMap<String, Option<Files>>,
-    }
-    #[derive(Default, serde::Deserialize)]
-    struct Files {
-        #[serde(default)]
-        env_file: Vec<PathBuf>,
-    }
-    let text = files::read_text(path)?;
-    let ahead: Ahead = if let Ok(ahead) = serde_yaml::from_str(&text) {
-        ahead
-    } else {
+/// What is read ahead of the rest of the project file, which is interpolated with what it leads to.
+#[derive(Default, serde::Deserialize)]
+struct Ahead {
+    #[serde(default)]
+    environments: IndexMap<String, Option<VariableFiles>>,
+    credentials: Option<Vec<String>>,
+}
+
+#[derive(serde::Deserialize)]
+struct VariableFiles {
+    #[serde(default)]
+    env_file: Vec<PathBuf>,
+}
+
+impl Ahead {
+    fn read(path: &Path, shell: &Shell) -> Result<Self, ConfigError> {
+        let text = files::read_text(path)?;
+        if let Ok(ahead) = serde_yaml::from_str(&text) {
+            return Ok(ahead);
+        }
         // What is wrong is said by the full reading, with its place.
         compose::read::<ProjectFile>(path, &shell.0)?;
-        Ahead { environments: IndexMap::new() }
-    };
-    Ok(ahead
-        .environments
-        .into_iter()
-        .map(|(name, files)| (name, files.unwrap_or_default().env_file))
-        .collect())
+        Ok(Self::default())
+    }
 }
 
 fn check(path: &Path, file: &ProjectFile, environment: &str) -> Result<(), ConfigError> {
@@ -448,6 +454,22 @@ mod tests {
         assert_eq!((seen("A"), seen("B"), seen("C")), ("shell", "file", "secret"));
         assert_eq!(seen("D"), "secret-more");
         assert_eq!(seen("ENVCTL_ENV"), "ci");
+    }
+
+    #[test]
+    fn a_credential_that_is_set_to_nothing_is_the_files() {
+        let files = [
+            (
+                "envctl.yaml",
+                "name: shop\nenvironments: { ci: { env_file: [ci.env] } }\napp: {}\ncredentials: [A, B]\n",
+            ),
+            ("ci.env", "B=\n"),
+            (".envctl/ci.credentials", "A=secret\nB=other\nC=third\n"),
+        ];
+        let project = open(&files, None, &[("A", ""), ("B", ""), ("C", "")]).unwrap();
+        let seen = |name: &str| project.variables[name].as_str();
+        assert_eq!((seen("A"), seen("B")), ("secret", "other"));
+        assert_eq!(seen("C"), "", "it is no credential of the project");
     }
 
     #[test]

@@ -70,7 +70,8 @@ pub async fn share(
             .forced(options.force);
         let watched = (options.bake, Some(live));
         (_, shared.bake) = carry_out(session, recorded, &shared.plan, to, watched).await?;
-        if let Some(status) = state::proxy_status(session, &observed).await? {
+        // The share is given, whether the figure is to be had or not.
+        if let Ok(Some(status)) = state::proxy_status(session, &observed).await {
             shared.draining = status.draining.get(&to).copied();
         }
         shared.took = begun.elapsed();

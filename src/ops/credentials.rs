@@ -21,8 +21,8 @@ pub async fn open_with_credentials(
 ) -> Result<(Project, Written), OpsError> {
     let project = Project::open(start, environment, shell)?;
     let wanted = project.file.credentials.iter();
-    let missing: Vec<String> =
-        wanted.filter(|name| !project.variables.contains_key(*name)).cloned().collect();
+    let is_missing = |name: &&String| project.variables.get(*name).is_none_or(String::is_empty);
+    let missing: Vec<String> = wanted.filter(is_missing).cloned().collect();
     if missing.is_empty() {
         return Ok((project, Written { new: vec![] }));
     }
@@ -45,4 +45,25 @@ pub async fn open_with_credentials(
     let written = config::write_credentials(&path, &missing)?;
     let environment = project.names.environment.clone();
     Ok((Project::open(start, Some(&environment), shell)?, written))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::tests::stage::{APP, PROJECT, Stage};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_ci_has_not_is_made_before_there_is_data_and_refused_afterwards() {
+        let stage = Stage::of(&format!("{PROJECT}credentials: [PW]\n"), APP);
+        let unset = Shell([("PW".to_owned(), String::new())].into_iter().collect());
+        let open = || open_with_credentials(Some(&stage.engine), &stage.project.root, None, &unset);
+        let (project, written) = open().await.unwrap();
+        assert_eq!(written.new, ["PW"]);
+        assert_eq!(project.variables["PW"].len(), 32);
+
+        stage.up().await.unwrap();
+        std::fs::remove_file(project.credentials_file()).unwrap();
+        let lost = open().await.unwrap_err();
+        assert!(matches!(lost, OpsError::CredentialsLost { .. }), "{lost}");
+    }
 }

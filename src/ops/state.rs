@@ -6,11 +6,11 @@ use super::{OpsError, Session, lock};
 use crate::{
     engine::EngineError,
     model::{
-        Change, Container, FileSpec, Mount, Observed, Routing, ServiceSpec, VolumeSpec,
+        Change, Container, FileSpec, Mount, Observed, Routing, ServiceSpec, State, VolumeSpec,
         control::{Answer, Record, Request, Status},
         labels,
     },
-    run,
+    run::{self, ProxyError},
 };
 
 const ROUTING: &str = "/state/routing.json";
@@ -18,18 +18,32 @@ const HISTORY: &str = "/state/history";
 /// The user that the proxy runs as.
 const NOBODY: u64 = 65534;
 
-/// What a running proxy says of itself; none when it does not run.
+/// What a running proxy says of itself; none where it cannot be asked.
 pub async fn proxy_status(
     session: &Session<'_>,
     observed: &Observed,
 ) -> Result<Option<Box<Status>>, OpsError> {
-    let name = session.project.names.proxy();
-    if !own_proxy(session, observed)?.is_some_and(Container::is_running) {
+    match asked(session, observed, &Request::Status).await? {
+        Some(Answer::Status(status)) => Ok(Some(status)),
+        Some(other) => Err(wrong(session, format!("the proxy answers {other:?}"))),
+        None => Ok(None),
+    }
+}
+
+/// What a running proxy answers. None where it does not run, is between two starts, or does not answer: what it wrote down
+/// counts then.
+pub(super) async fn asked(
+    session: &Session<'_>,
+    observed: &Observed,
+    request: &Request,
+) -> Result<Option<Answer>, OpsError> {
+    let proxy = own_proxy(session, observed)?;
+    if !proxy.is_some_and(|proxy| matches!(proxy.state, State::Running { .. })) {
         return Ok(None);
     }
-    match run::tell(session.engine, &name, &Request::Status).await? {
-        Answer::Status(status) => Ok(Some(status)),
-        other => Err(wrong(session, format!("the proxy answers {other:?}"))),
+    match run::tell(session.engine, &session.project.names.proxy(), request).await {
+        Err(ProxyError::Engine { .. }) => Ok(None),
+        answer => Ok(Some(answer?)),
     }
 }
 
@@ -52,6 +66,14 @@ pub async fn routing(session: &Session<'_>, observed: &Observed) -> Result<Routi
     if let Some(status) = proxy_status(session, observed).await? {
         return Ok(status.routing);
     }
+    written_routing(session, observed).await
+}
+
+/// Who gets the traffic by what the proxy wrote down.
+pub(super) async fn written_routing(
+    session: &Session<'_>,
+    observed: &Observed,
+) -> Result<Routing, OpsError> {
     if observed.volume(&session.project.names.proxy_state()).is_none() {
         return Ok(Routing::default());
     }
@@ -82,16 +104,15 @@ pub async fn record(
     change: &Change,
 ) -> Result<(), OpsError> {
     sweep(session, observed).await?;
-    let name = session.project.names.proxy();
     let value = serde_json::to_value(change).map_err(|error| wrong(session, error.to_string()))?;
-    if own_proxy(session, observed)?.is_some_and(Container::is_running) {
-        let record = Record { name: change.id.clone(), value };
-        run::tell(session.engine, &name, &Request::Record(record)).await?;
+    let content = value.to_string().into_bytes();
+    let record = Request::Record(Record { name: change.id.clone(), value });
+    if asked(session, observed, &record).await?.is_some() {
         return Ok(());
     }
     let file = FileSpec {
         path: format!("{HISTORY}/{}.json", change.id),
-        content: value.to_string().into_bytes(),
+        content,
         mode: 0o644,
         uid: NOBODY,
         gid: NOBODY,
@@ -105,38 +126,35 @@ pub async fn record(
 
 /// The changes of the environment, oldest first.
 pub async fn changes(session: &Session<'_>, observed: &Observed) -> Result<Vec<Change>, OpsError> {
-    let name = session.project.names.proxy();
-    let values: Vec<serde_json::Value> = if own_proxy(session, observed)?
-        .is_some_and(Container::is_running)
-    {
-        match run::tell(session.engine, &name, &Request::History { limit: None }).await? {
-            Answer::History(records) => records.into_iter().map(|record| record.value).collect(),
-            other => return Err(wrong(session, format!("the proxy answers {other:?}"))),
+    match asked(session, observed, &Request::History { limit: None }).await? {
+        Some(Answer::History(records)) => {
+            records.into_iter().map(|record| change(session, record.value)).collect()
         }
-    } else if observed.volume(&session.project.names.proxy_state()).is_none() {
-        vec![]
-    } else {
-        let files = with_container(session, observed, async |name: &str| {
-            session.engine.read_folder(name, HISTORY).await
-        })
-        .await?;
-        let mut values = vec![];
-        for (file, bytes) in files.unwrap_or_default() {
-            if Path::new(&file).extension().is_some_and(|end| end == "json") {
-                let value = serde_json::from_slice(&bytes);
-                values.push(
-                    value.map_err(|error| wrong(session, format!("{HISTORY}/{file}: {error}")))?,
-                );
-            }
-        }
-        values
-    };
-    values
-        .into_iter()
-        .map(|value| {
-            serde_json::from_value(value).map_err(|error| wrong(session, error.to_string()))
+        Some(other) => Err(wrong(session, format!("the proxy answers {other:?}"))),
+        None => written_changes(session, observed).await,
+    }
+}
+
+/// The changes that the proxy wrote down, oldest first.
+pub(super) async fn written_changes(
+    session: &Session<'_>,
+    observed: &Observed,
+) -> Result<Vec<Change>, OpsError> {
+    let files = folder(session, observed, HISTORY).await?.into_iter();
+    files
+        .filter(|(file, _)| Path::new(file).extension().is_some_and(|end| end == "json"))
+        .map(|(file, bytes)| {
+            let value = serde_json::from_slice(&bytes);
+            change(
+                session,
+                value.map_err(|error| wrong(session, format!("{HISTORY}/{file}: {error}")))?,
+            )
         })
         .collect()
+}
+
+fn change(session: &Session<'_>, value: serde_json::Value) -> Result<Change, OpsError> {
+    serde_json::from_value(value).map_err(|error| wrong(session, error.to_string()))
 }
 
 /// The files of a folder of the state, by name.
@@ -167,7 +185,7 @@ pub(super) async fn write(
     .await
 }
 
-/// Runs with a container that has the state at hand: the stopped proxy, else one made for the occasion.
+/// Runs with a container that has the state at hand: the proxy, whether it runs or not, else one made for the occasion.
 async fn with_container<T>(
     session: &Session<'_>,
     observed: &Observed,

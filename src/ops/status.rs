@@ -19,7 +19,8 @@ use crate::{
         control::{self, Answer, Draining, Paused, Request},
         labels,
     },
-    plan, run,
+    plan,
+    run::Event,
 };
 
 /// Containers that are looked at closely at one time.
@@ -201,19 +202,22 @@ struct Told {
 }
 
 async fn told(session: &Session<'_>, observed: &Observed) -> Result<Told, OpsError> {
-    let Some(answer) = state::proxy_status(session, observed).await? else {
-        let routing = state::routing(session, observed).await?;
-        let last = state::changes(session, observed).await?.pop();
-        return Ok(Told { answer: None, routing, last });
-    };
     let newest = Request::History { limit: Some(1) };
-    let last = match run::tell(session.engine, &session.project.names.proxy(), &newest).await? {
-        Answer::History(mut records) => records.pop(),
-        _ => None,
-    };
-    let routing = answer.routing.clone();
-    let last = last.and_then(|record| serde_json::from_value(record.value).ok());
-    Ok(Told { answer: Some(answer), routing, last })
+    if let Some(answer) = state::proxy_status(session, observed).await?
+        && let Some(Answer::History(mut records)) = state::asked(session, observed, &newest).await?
+    {
+        let last = records.pop();
+        let last = last.and_then(|record| serde_json::from_value(record.value).ok());
+        return Ok(Told { routing: answer.routing.clone(), answer: Some(answer), last });
+    }
+    let proxy = observed.container(&session.project.names.proxy());
+    if proxy.is_some_and(Container::is_running) {
+        let text = "the proxy does not answer; who is live is what it wrote down last";
+        session.reporter.on(Event::Warning(text));
+    }
+    let routing = state::written_routing(session, observed).await?;
+    let last = state::written_changes(session, observed).await?.pop();
+    Ok(Told { answer: None, routing, last })
 }
 
 /// How each container of the environment fares, by name.

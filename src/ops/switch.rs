@@ -103,7 +103,8 @@ pub(super) async fn switch_locked(
     let watched = (options.bake, routing.live);
     (switched.steps, switched.bake) =
         carry_out(session, recorded, &switched.plan, to, watched).await?;
-    if let Some(status) = state::proxy_status(session, &observed).await? {
+    // The switch is done, whether the figure is to be had or not.
+    if let Ok(Some(status)) = state::proxy_status(session, &observed).await {
         switched.draining = status.draining.get(&to.other()).copied();
     }
     switched.took = begun.elapsed();

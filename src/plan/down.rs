@@ -91,7 +91,9 @@ pub fn down(input: &Down<'_>) -> Result<Plan, Conflict> {
         }
     }
     if busy(names, observed).is_none() {
-        cleanup::images(&mut plan, names, observed, &input.made, &going, &[]);
+        // Where a color is kept, so are the images of the releases that it can go back to.
+        let gone: Vec<Id> = going.iter().map(|(_, id)| *id).collect();
+        cleanup::images(&mut plan, names, observed, &input.made, &going, &gone);
     }
     Ok(plan)
 }

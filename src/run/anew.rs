@@ -12,7 +12,8 @@ use crate::{
 /// How long the removal of a container may take.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 
-/// Makes a container, also where one of ours that never ran has its name: what a process that died had asked for.
+/// Makes a container, also where one of ours has its name that never ran, as a process that died had asked for, or whose
+/// removal came to no end.
 pub(super) async fn create(engine: &dyn Engine, spec: &ServiceSpec) -> engine::Result<()> {
     match engine.create(spec).await {
         Err(EngineError::NameTaken { .. }) => {}
@@ -24,11 +25,13 @@ pub(super) async fn create(engine: &dyn Engine, spec: &ServiceSpec) -> engine::R
         let observed = engine.observe().await?;
         // One that the engine still makes has its name before it is in the list.
         if let Some(found) = observed.container(name) {
-            let never_ran = matches!(found.state, State::Created | State::Removing | State::Dead);
-            if !never_ran || !is_own(found, spec) {
-                return Err(taken());
+            match found.state {
+                _ if !is_own(found, spec) => return Err(taken()),
+                State::Created => engine.remove(name).await?,
+                // It may have run: a volume without a name may hold data.
+                State::Removing | State::Dead => engine.remove_keeping_volumes(name).await?,
+                _ => return Err(taken()),
             }
-            engine.remove(name).await?;
         }
         match engine.create(spec).await {
             Err(EngineError::NameTaken { .. }) => Ok(Poll::Pending(String::new())),

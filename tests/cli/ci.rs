@@ -115,12 +115,17 @@ fn githubs_rollback_waits_for_no_job_and_a_failed_job_leaves_its_evidence() {
     let (_, yaml) = pipeline("github", SHOP);
     assert!(yaml.get("concurrency").is_none(), "it would hold a rollback behind a promotion");
     let jobs = &yaml["jobs"];
-    for job in ["durable", "deploy", "cleanup"] {
+    for job in ["durable", "deploy"] {
         assert_eq!(jobs[job]["concurrency"]["group"], "shop-ci", "{job}");
         assert_eq!(jobs[job]["concurrency"]["cancel-in-progress"], false, "{job}");
     }
-    for job in ["promote", "rollback"] {
-        assert!(jobs[job].get("concurrency").is_none(), "{job}");
+    for (name, job) in jobs.as_mapping().unwrap() {
+        let waits = job.get("environment").is_some();
+        let held = job.get("concurrency").is_some();
+        assert!(!(waits && held), "{name:?} holds the group while it waits for its reviewers");
+    }
+    for job in ["promote", "rollback", "cleanup"] {
+        assert_eq!(jobs[job]["environment"], "ci", "{job}");
     }
     for (name, job) in jobs.as_mapping().unwrap() {
         let steps = job["steps"].as_sequence().unwrap();

@@ -41,6 +41,19 @@ fn a_queue_has_its_dead_letter_queue_in_one_line() {
 }
 
 #[test]
+fn a_queue_of_the_name_of_anothers_dead_letter_queue_is_refused() {
+    for file in [
+        "queues: { orders: { maxReceiveCount: 3 }, orders-dlq: }",
+        "queues: { orders-dlq: , orders: { maxReceiveCount: 3 } }",
+        "queues: { orders.fifo: { maxReceiveCount: 3 }, orders-dlq.fifo: }",
+    ] {
+        let all = wrong(file);
+        assert!(all.len() == 1 && all[0].contains("there are two queues `orders-dlq"), "{all:?}");
+    }
+    made("queues: { orders: { maxReceiveCount: 3, deadLetter: orders-dlq }, orders-dlq: }");
+}
+
+#[test]
 fn queues_and_topics_may_be_fifo_and_have_properties_of_cloudformation() {
     insta::assert_snapshot!(made(
         "queues:\n  orders.fifo: { maxReceiveCount: 5, ContentBasedDeduplication: true }\n  mails: { fifo: true, VisibilityTimeout: 60, KmsMasterKeyId: app }\n  shared:\n  audit: { maxReceiveCount: 2, deadLetter: shared }\ntopics:\n  events.fifo: { subscriptions: [orders.fifo], ContentBasedDeduplication: true }\nkeys: { app: }\n"

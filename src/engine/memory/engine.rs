@@ -147,7 +147,12 @@ impl Engine for Memory {
     }
 
     async fn create(&self, spec: &ServiceSpec) -> Result<()> {
-        self.call(format!("create {}", spec.name), |world| world.create(spec)).await
+        let made = self.call(format!("create {}", spec.name), |world| world.create(spec));
+        if let Some(made) = made.await? {
+            tokio::time::sleep_until(made).await;
+            lock(&self.world).pass_time();
+        }
+        Ok(())
     }
 
     async fn start(&self, name: &str) -> Result<()> {
@@ -155,33 +160,21 @@ impl Engine for Memory {
     }
 
     async fn stop(&self, name: &str, _grace: Option<Duration>) -> Result<()> {
-        self.call(format!("stop {name}"), |world| {
-            world.stop(name);
-            Ok(())
-        })
-        .await
+        let stops = self.call(format!("stop {name}"), |world| Ok(world.stop(name)));
+        if let Some(stops) = stops.await? {
+            tokio::time::sleep_until(stops).await;
+            lock(&self.world).pass_time();
+            self.changed.notify_waiters();
+        }
+        Ok(())
     }
 
     async fn remove_keeping_volumes(&self, name: &str) -> Result<()> {
-        // Its volumes all have names.
-        self.remove(name).await
+        self.take_away(name, false).await
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
-        let gone = self.call(format!("remove {name}"), |world| {
-            world.pass_time();
-            let gone = world.containers.get(name).and_then(|container| container.gone);
-            if gone.is_none() {
-                world.remove(name);
-            }
-            Ok(gone)
-        });
-        if let Some(gone) = gone.await? {
-            // As Docker does, it answers when the removal that is under way is done.
-            tokio::time::sleep_until(gone).await;
-            lock(&self.world).pass_time();
-        }
-        Ok(())
+        self.take_away(name, true).await
     }
 
     async fn connect(&self, name: &str, attachment: &Attachment) -> Result<()> {
@@ -218,7 +211,9 @@ impl Engine for Memory {
                 match container.state {
                     State::Exited { code } => return Ok(code),
                     State::Created => return Ok(0),
-                    _ => container.ends.map(|(end, _)| end),
+                    _ => {
+                        container.ends.map(|(end, _)| end).into_iter().chain(container.stops).min()
+                    }
                 }
             };
             match end {
@@ -314,6 +309,25 @@ impl Engine for Memory {
         let answer = lock(&self.ask).clone().map(|answer| answer(line)).unwrap_or_default();
         let found = answer.lines().find(|line| is_answer(line)).map(str::to_owned);
         found.ok_or_else(|| EngineError::TimedOut { what: name.to_owned(), limit })
+    }
+}
+
+impl Memory {
+    async fn take_away(&self, name: &str, volumes: bool) -> Result<()> {
+        let gone = self.call(format!("remove {name}"), |world| {
+            world.pass_time();
+            let gone = world.containers.get(name).and_then(|container| container.gone);
+            if gone.is_none() {
+                world.remove(name, volumes);
+            }
+            Ok(gone)
+        });
+        if let Some(gone) = gone.await? {
+            // As Docker does, it answers when the removal that is under way is done.
+            tokio::time::sleep_until(gone).await;
+            lock(&self.world).pass_time();
+        }
+        Ok(())
     }
 }
 

@@ -179,6 +179,12 @@ impl Memory {
         self.changed.notify_waiters();
     }
 
+    /// The removal of a container came to no end.
+    pub fn dies(&self, name: &str) {
+        lock(&self.world).dies(name);
+        self.changed.notify_waiters();
+    }
+
     /// A file in a volume.
     pub fn volume_file(&self, volume: &str, path: &str) -> Option<Vec<u8>> {
         let world = lock(&self.world);

@@ -9,8 +9,8 @@ pub(super) fn write(pipeline: &Pipeline<'_>) -> String {
 #
 # A runner of your own (self-hosted) needs envctl on its PATH and Docker Engine. All state is on the engine: jobs may
 # run in different checkouts, and a job that was cancelled needs no cleanup. `promote` waits for the reviewers of the
-# environment {environment} (Settings, Environments). A job that waits for them holds its concurrency group, so neither it
-# nor `rollback` is in one: envctl's own lock keeps them apart, and a rollback can be run at any time.
+# environment {environment} (Settings, Environments). A job that waits for them holds its concurrency group, so
+# what may wait (`promote`, `rollback`, `cleanup`) is in none: envctl's own lock keeps them apart.
 name: {project}
 
 on:
@@ -105,13 +105,14 @@ env:
         script: &script,
     };
     job(&mut text, &promote);
-    for (name, group) in [("rollback", None), ("cleanup", Some(group.as_str()))] {
+    for name in ["rollback", "cleanup"] {
         let when = format!("inputs.operation == '{name}'");
         let script = format!("envctl {name} --lock-wait 10m");
         let script = [script.as_str()];
         let environment = Some(*environment);
-        let job_of = Job { name, when: &when, needs: None, environment, group, script: &script };
-        job(&mut text, &job_of);
+        let by_hand =
+            Job { name, when: &when, needs: None, environment, group: None, script: &script };
+        job(&mut text, &by_hand);
     }
     text
 }

@@ -80,6 +80,47 @@ async fn localstack_at_an_endpoint_is_told_from_aws_and_its_changes_are_rehearse
     }
 }
 
+fn told(error: &OpsError) -> String {
+    match error {
+        OpsError::Failed { failure, .. } => failure.to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_stack_that_was_broken_off_while_it_failed_is_no_success_and_is_made_anew() {
+    let localstack = LocalStack::start().await;
+    let stage = stage(&localstack);
+    stage.up().await.unwrap();
+    localstack.kept().stacks.get_mut("test").unwrap().status = "ROLLBACK_COMPLETE".to_owned();
+    let refused = told(&stage.up().await.unwrap_err());
+    assert!(refused.contains("is not whole: it is ROLLBACK_COMPLETE"), "{refused}");
+    assert!(!localstack.asked().contains(&"DeleteStack".to_owned()), "what is live may use it");
+
+    ops::aws_apply(&stage.session(), None).await.unwrap();
+    assert!(localstack.asked().contains(&"DeleteStack".to_owned()));
+    assert_eq!(localstack.stack().status, "CREATE_COMPLETE");
+    assert!(stage.up().await.unwrap().deployed.is_none());
+}
+
+#[tokio::test]
+async fn a_change_that_fails_is_taken_back_to_the_template_and_the_values_of_before() {
+    let localstack = LocalStack::start().await;
+    let mut stage = stage(&localstack);
+    stage.up().await.unwrap();
+    stage.read_again_with(".env", &format!("{ENV}KEEP=90\n"));
+    stage.file("t.yaml", &format!("{TEMPLATE}  More: {{ Type: AWS::SQS::Queue }}\n"));
+    localstack.kept().fails = true;
+    let failed = told(&stage.up().await.unwrap_err());
+    assert!(failed.contains("it is rolled back"), "{failed}");
+    let stack = localstack.stack();
+    assert_eq!(
+        (stack.status.as_str(), stack.parameters["Keep"].as_str()),
+        ("UPDATE_COMPLETE", "60")
+    );
+    assert!(!stack.template.contains("More"), "{}", stack.template);
+}
+
 #[tokio::test]
 async fn a_stack_waits_for_the_scripts_that_localstack_starts_with() {
     let localstack = LocalStack::start().await;

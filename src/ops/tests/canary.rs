@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::stage::Stage;
+use super::{proxy, stage::Stage};
 use crate::{
     engine::memory::Behaviour,
     model::Color::{Blue, Green},
@@ -72,6 +72,16 @@ async fn weight_zero_a_switch_to_the_live_color_and_rollback_end_a_share() {
     // What had a share never served: there is nothing before blue.
     let none = ops::rollback(&stage.session(), &RollbackOptions::default()).await.unwrap_err();
     assert!(matches!(none, OpsError::NothingToRollBack { .. }), "{none}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_and_a_switch_are_done_also_where_the_proxy_says_nothing_after_them() {
+    let stage = both().await;
+    proxy::falls_silent(&stage.engine);
+    share(&stage, 10).await.unwrap();
+    proxy::falls_silent(&stage.engine);
+    stage.switch(Some(Green)).await.unwrap();
+    assert_eq!(stage.routing().live, Some(Green));
 }
 
 #[tokio::test(start_paused = true)]

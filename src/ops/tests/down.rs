@@ -56,13 +56,22 @@ async fn nothing_of_the_app_is_left_and_up_brings_it_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_fails_keeps_its_color_but_for_force() {
-    let stage = Stage::of("name: shop\napp: {}\nhooks: { before_cleanup: [migrate] }\n", APP);
-    stage.up().await.unwrap();
+    let of = |image: &str| APP.replace("image: nginx, ports", &format!("image: {image}, ports"));
+    let project = "name: shop\napp: {}\nhooks: { before_cleanup: [migrate] }\n";
+    let mut stage = Stage::of(project, &of("first"));
+    for image in ["first", "second", "third"] {
+        stage.engine.pullable(image);
+        stage.with_app(&of(image));
+        stage.up().await.unwrap();
+    }
+    let kept = tags(&stage);
+    assert!(kept.len() > 3, "{kept:?}");
     stage.engine.behave("migrate", Behaviour::exits(2));
     let error = down(&stage).await.unwrap_err().to_string();
     assert!(error.contains("blue/migrate ended with exit code 2"), "{error}");
     assert_eq!(stage.routing().live, Some(Color::Blue));
     assert!(stage.standing().contains(&"shop-devlocal-blue-web-1 runs".to_owned()));
+    assert_eq!(tags(&stage), kept, "the releases before it can still be gone back to");
     // Its traffic comes back by a switch.
     stage.switch(Some(Color::Blue)).await.unwrap();
     assert!(stage.standing().contains(&"shop-devlocal-proxy runs".to_owned()));

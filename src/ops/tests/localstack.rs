@@ -27,6 +27,8 @@ pub struct Kept {
     pub answers: BTreeMap<&'static str, Value>,
     /// `999999999999 CreateChangeSet`, with the account alone where it is another than the first.
     pub asked: Vec<String>,
+    /// The next change of a stack fails, and what was changed stands.
+    pub fails: bool,
     /// By accounts.
     pub stacks: BTreeMap<String, Stack>,
 }
@@ -180,6 +182,9 @@ impl Kept {
             }
             ("ExecuteChangeSet", Some(stack)) => {
                 *stack = *stack.prepared.take().unwrap();
+                if account == "test" && std::mem::take(&mut self.fails) {
+                    stack.status = "ROLLBACK".to_owned();
+                }
                 stack.status.push_str("_COMPLETE");
                 String::new()
             }

@@ -28,6 +28,12 @@ pub fn routing(engine: &Memory) -> Routing {
     bytes.map(|bytes| serde_json::from_slice(&bytes).unwrap()).unwrap_or_default()
 }
 
+/// From the next change of its routing on the proxy refuses to say how it is.
+pub fn falls_silent(engine: &Memory) {
+    let before = serde_json::to_vec(&routing(engine)).unwrap();
+    engine.set_volume_file(VOLUME, "silent-once-changed", &before);
+}
+
 fn save(engine: &Memory, routing: &Routing) -> Answer {
     engine.set_volume_file(VOLUME, "routing.json", &serde_json::to_vec(routing).unwrap());
     Answer::Done
@@ -37,6 +43,13 @@ fn answer(engine: &Memory, request: Request) -> Answer {
     let mut routing = routing(engine);
     let refused = |reason: &str| Answer::Refused { reason: reason.to_owned() };
     match request {
+        Request::Status
+            if engine
+                .volume_file(VOLUME, "silent-once-changed")
+                .is_some_and(|before| before != serde_json::to_vec(&routing).unwrap()) =>
+        {
+            refused("it says nothing")
+        }
         Request::Status => Answer::Status(Box::new(Status {
             version: "1.2.3".to_owned(),
             routing,

@@ -58,6 +58,29 @@ async fn it_asks_a_stopped_proxys_state_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_tells_of_a_proxy_that_cannot_be_asked_as_plan_does_by_what_it_wrote_down() {
+    let stage = Stage::new();
+    stage.up().await.unwrap();
+    // It runs and does not answer, then it is started again and again.
+    for state in ["running", "restarting"] {
+        if state == "restarting" {
+            stage.engine.end("shop-devlocal-proxy", 1);
+        } else {
+            stage.engine.on_ask(|_| String::new());
+        }
+        stage.engine.forget_calls();
+        let status = ops::status(&stage.session()).await.unwrap();
+        assert_eq!((status.live, status.proxy.state.as_str()), (Some(Color::Blue), state));
+        assert_eq!((status.last.unwrap().command.as_str(), status.proxy.version), ("switch", None));
+        assert_eq!(stage.engine.changes(), Vec::<String>::new());
+        assert!(stage.notes.all().contains("the proxy does not answer"), "{}", stage.notes.all());
+        let options = ops::SwitchOptions::default();
+        let refused = ops::plan_switch(&stage.session(), options).await.unwrap_err();
+        assert!(refused.to_string().contains("green has no release"), "{refused}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_holder_of_the_lock_that_died_is_told_from_one_that_works() {
     use crate::engine::memory::Fault;
     let stage = Stage::new();

@@ -52,10 +52,10 @@ fn both_colors_go_once_the_workers_and_the_proxy_have_stopped_and_the_hooks_have
     [16] ←10,13            remove volume shop-devlocal-green-uploads       the app goes
     [17] ←2,5,6,11,13,14   remove container shop-devlocal-proxy            the app goes
     [18] ←5,6,11,13,14,17  remove network shop-devlocal-proxy-network      the app goes
-    [19] ←6                remove image blue:1                             no container and no retained release uses it
-    [20] ←17               remove image envctl-proxy:1                     no container and no retained release uses it
-    [21] ←13,14            remove image green:1                            no container and no retained release uses it
-    [22] ←5,11             remove image tool:1                             no container and no retained release uses it
+    [19] ←5,6,11,13,14,17  remove image blue:1                             no container and no retained release uses it
+    [20] ←5,6,11,13,14,17  remove image envctl-proxy:1                     no container and no retained release uses it
+    [21] ←5,6,11,13,14,17  remove image green:1                            no container and no retained release uses it
+    [22] ←5,6,11,13,14,17  remove image tool:1                             no container and no retained release uses it
     ");
     let durable = |world: &World| {
         let volumes = world.observed.volumes.iter().map(|volume| volume.name.clone());

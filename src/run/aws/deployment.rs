@@ -73,6 +73,19 @@ impl Deployment<'_> {
             self.delete().await?;
             standing = Standing::default();
         }
+        if let Some(stack) = &standing.stack
+            && !stack.is_whole()
+            && standing.changes.is_empty()
+            && !self.is_aws()
+        {
+            // Broken off while it failed: LocalStack keeps the template, and sees nothing to change in it.
+            if !job.may_lose {
+                return Err(self.broken(stack));
+            }
+            self.say(format!("makes all of it anew, since it is {}", stack.status));
+            self.delete().await?;
+            standing = Standing::default();
+        }
         let whole = standing.stack.as_ref().is_some_and(Stack::is_whole);
         // Hidden values are not told: a change set finds out.
         if !whole || !standing.changes.is_empty() || !job.parameters.is_empty() {
@@ -86,7 +99,11 @@ impl Deployment<'_> {
         }
         self.finish().await.map_err(|source| call(job, source))?;
         let stack = client.stack(&job.stack).await.map_err(|source| call(job, source))?;
-        let mut outputs = stack.unwrap_or_default().outputs;
+        let stack = stack.unwrap_or_default();
+        if !stack.is_whole() {
+            return Err(self.broken(&stack));
+        }
+        let mut outputs = stack.outputs;
         outputs.retain(|name, _| job.template.outputs.contains(name));
         Ok(outputs)
     }
@@ -127,6 +144,11 @@ impl Deployment<'_> {
 
     fn failed(&self, reasons: Vec<String>, then: &str) -> RunError {
         AwsFailure::Stack { stack: self.job.stack.clone(), reasons, then: then.to_owned() }.into()
+    }
+
+    fn broken(&self, stack: &Stack) -> RunError {
+        let status = stack.status.clone();
+        AwsFailure::Broken { stack: self.job.stack.clone(), status }.into()
     }
 
     /// The stack when nothing is being done to it. One that never came to be is taken away: it takes no change.

@@ -31,6 +31,9 @@ pub enum AwsFailure {
         fixed.iter().map(|it| format!("{} ({})", it.id, it.kind)).collect::<Vec<_>>().join(", ")
     )]
     Fixed { stack: String, fixed: Vec<aws::Resource> },
+    /// An earlier deployment failed, and was broken off before it was taken back.
+    #[error("aws stack {stack} is not whole: it is {status}, and resources of it may be missing")]
+    Broken { stack: String, status: String },
     #[error("aws stack {stack}: {at} is not ready after {seconds} s: {reason}")]
     NotReady { stack: String, at: String, seconds: u64, reason: String },
     #[error(
@@ -59,6 +62,7 @@ impl AwsFailure {
             Self::Call { .. }
             | Self::WouldLose { .. }
             | Self::Fixed { .. }
+            | Self::Broken { .. }
             | Self::Scripts { .. } => {}
         }
     }

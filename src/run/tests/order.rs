@@ -12,7 +12,7 @@ use crate::{
         memory::{Behaviour, Fault, Memory},
     },
     model::{
-        Color, ServiceSpec, Stack, VolumeSpec,
+        Color, Mount, ServiceSpec, Stack, VolumeSpec,
         control::{Answer, Line, Request},
         labels,
     },
@@ -251,4 +251,31 @@ async fn what_never_ran_and_has_the_name_is_made_anew_and_what_ran_or_is_a_stran
     engine.start("a").await.unwrap();
     assert!(create(&engine, "shop").await.unwrap_err().contains(taken));
     assert_eq!(id(&engine), second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ran_and_whose_removal_came_to_no_end_is_made_anew_and_its_unnamed_volumes_stay() {
+    let engine = engine(&[]).await;
+    let data = Mount::Volume {
+        source: None,
+        target: "/data".to_owned(),
+        read_only: false,
+        nocopy: false,
+        subpath: None,
+    };
+    let spec = ServiceSpec { mounts: vec![data], ..spec("a", None) };
+    let create = async || {
+        let mut plan = Plan::default();
+        plan.push([], Action::Create(Box::new(spec.clone())), "create a", "not found");
+        run(&engine, &Told::default(), &plan).await.unwrap();
+        engine.seen().container("a").unwrap().volumes.clone()
+    };
+    let never_ran = create().await;
+    let ran = create().await;
+    assert!(engine.seen().volume(&never_ran[0]).is_none());
+    engine.start("a").await.unwrap();
+    engine.set_volume_file(&ran[0], "rows", b"42");
+    engine.dies("a");
+    assert_ne!(create().await, ran);
+    assert_eq!(engine.volume_file(&ran[0], "rows").unwrap(), b"42");
 }

@@ -64,7 +64,7 @@ pub type Sessions = Arc<tokio::sync::Mutex<Vec<Weak<Session>>>>;
 pub struct Session {
     pub id: String,
     pub offer: Arc<Offer>,
-    _served: AbortOnDropHandle<()>,
+    served: AbortOnDropHandle<()>,
 }
 
 impl Session {
@@ -76,9 +76,7 @@ impl Session {
         dockerfile: Vec<u8>,
     ) -> Result<(Arc<Self>, String)> {
         let mut open = docker.sessions.lock().await;
-        open.retain(|session| session.strong_count() > 0);
-        let shared = open.iter().filter_map(Weak::upgrade).find(|it| it.offer.is_like(&offer));
-        let session = if let Some(session) = shared {
+        let session = if let Some(session) = Self::shared(&mut open, &offer) {
             session
         } else {
             let session = Arc::new(Self::open(docker, Arc::new(offer)).await?);
@@ -87,6 +85,12 @@ impl Session {
         };
         let name = session.offer.add(dockerfile);
         Ok((session, name))
+    }
+
+    /// One that is offered the same. Those that have ended are let go: of one whose connection broke a build may be left.
+    fn shared(open: &mut Vec<Weak<Self>>, offer: &Offer) -> Option<Arc<Self>> {
+        open.retain(|it| it.upgrade().is_some_and(|it| !it.served.is_finished()));
+        open.iter().filter_map(Weak::upgrade).find(|it| it.offer.is_like(offer))
     }
 
     async fn open(docker: &Docker, offer: Arc<Offer>) -> Result<Self> {
@@ -119,7 +123,7 @@ impl Session {
             // A build that ends closes the connection: no error worth a word.
             let _ = server.timer(TokioTimer::new()).serve_connection(connection, service).await;
         });
-        Ok(Self { id, offer, _served: AbortOnDropHandle::new(served) })
+        Ok(Self { id, offer, served: AbortOnDropHandle::new(served) })
     }
 }
 
@@ -328,5 +332,23 @@ mod tests {
         let names = ["x", "y", "x"].map(|text| one.add(text.into()));
         assert_eq!(names, ["Dockerfile", "Dockerfile.1", "Dockerfile"]);
         assert_eq!(paths(&one, "dockerfile", &[]), ["Dockerfile", "Dockerfile.1"]);
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_connection_broke_is_not_shared() {
+        let (broken, connection) = tokio::sync::oneshot::channel::<()>();
+        let served = tokio::spawn(async move { drop(connection.await) });
+        let session = Arc::new(Session {
+            id: "1".to_owned(),
+            offer: Arc::new(offer(&["a"])),
+            served: AbortOnDropHandle::new(served),
+        });
+        let mut open = vec![Arc::downgrade(&session)];
+        assert!(Session::shared(&mut open, &offer(&["a"])).is_some());
+        drop(broken);
+        while !session.served.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert!(Session::shared(&mut open, &offer(&["a"])).is_none() && open.is_empty());
     }
 }
