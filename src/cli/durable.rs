@@ -267,6 +267,13 @@ async fn say_lost(context: &Context, session: &Session<'_>, data: Data) -> Resul
             context.ui.warn(&format!("no snapshot keeps the data of `{service}`: it is lost"));
         }
     }
+    if data == Data::Goes {
+        for volume in ops::volumes_of_no_service(session).await? {
+            context.ui.warn(&format!(
+                "no service of the files has the volume `{volume}`: its data goes too"
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -76,6 +76,9 @@ impl CliError {
                 vec![format!("did you mean `--env {near}`?")]
             }
             OpsError::Engine(error) => engine_hints(error),
+            OpsError::NoLastSnapshot { .. } => one(
+                "nothing was stopped or deleted: `envctl durable up` once the service is back in the files, or `--no-snapshot`, which deletes the data all the same",
+            ),
             OpsError::Conflict(conflict) => conflict_hints(conflict),
             OpsError::Proxy(ProxyError::NotHealthy { .. }) => one(
                 "the live color still serves; `envctl logs` shows the service, `envctl deploy` brings up a fresh stack",
@@ -308,6 +311,7 @@ fn exit(error: &OpsError) -> Exit {
         | OpsError::SwitchCommand { .. }
         | OpsError::CredentialsLost { .. }
         | OpsError::State { .. }
+        | OpsError::NoLastSnapshot { .. }
         | OpsError::NotCopied { .. }
         | OpsError::KeyChanged
         | OpsError::NotPutBack { .. }
@@ -479,6 +483,9 @@ fn conflict_hints(conflict: &Conflict) -> Vec<String> {
         )],
         Conflict::VolumeInUse { holder, .. } => vec![format!(
             "two databases on the same files spoil them: `docker rm {holder}` once it is not needed, or another volume"
+        )],
+        Conflict::VolumeOfLeft { holder, .. } => vec![format!(
+            "two servers on the same files spoil them: `docker stop {holder}` and `docker rm {holder}`, which leave the data, then the command again; or `container_name: {holder}` for the service"
         )],
         Conflict::VolumeHeld { holder, .. } => vec![format!(
             "nothing was touched: `envctl cleanup` takes the idle color away first, `envctl down` the whole app, `docker rm --force {holder}` what is not envctl's"

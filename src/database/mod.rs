@@ -15,6 +15,8 @@ mod script;
 
 pub use script::{About, Position};
 
+use crate::model::{Container, labels};
+
 /// A database that envctl knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,6 +49,11 @@ impl Kind {
             "redis" | "valkey" => Some(Self::Redis),
             _ => None,
         }
+    }
+
+    /// By the image that a container was made from, also where its tag leads to another one by now.
+    pub fn of_container(found: &Container) -> Option<Self> {
+        Self::of_image(found.label(labels::IMAGE).unwrap_or(&found.image))
     }
 
     /// A shell line that ends well when the server answers over TCP, and lets the application in where its credentials are
@@ -122,5 +129,13 @@ mod tests {
         assert_eq!(Kind::of_image("host:5000/library/mysql@sha256:00"), Some(Kind::MySql));
         assert_eq!(Kind::of_image("postgres"), Some(Kind::Postgres));
         assert_eq!(Kind::of_image("echobase/api"), None);
+    }
+
+    #[test]
+    fn a_container_is_known_also_when_its_tag_has_moved() {
+        let mut found = Container { image: "sha256:0123".to_owned(), ..Container::default() };
+        assert_eq!(Kind::of_container(&found), None);
+        found.labels.insert(labels::IMAGE.to_owned(), "mariadb:11.8".to_owned());
+        assert_eq!(Kind::of_container(&found), Some(Kind::MariaDb));
     }
 }

@@ -91,7 +91,8 @@ statements() {
 
 # All databases of the application, with the statements that create them.
 dump() {
-  set -- $(databases)
+  list=$(databases)
+  set -- $list
   statements --databases "$@"
 }
 
@@ -102,6 +103,14 @@ freeze() {
     exit 1
   fi
   root --execute='SET GLOBAL read_only = 1'
+}
+
+# Fails where writers are let in: a server that was started anew meanwhile took rows that no copy has.
+frozen() {
+  if [ "$(root --execute='SELECT @@read_only')" != 1 ]; then
+    echo 'it was started anew meanwhile, and has taken writes since; nothing is lost: run the command again' >&2
+    exit 1
+  fi
 }
 
 thaw() {

@@ -120,7 +120,8 @@ tables() {
 # for_each_table STATEMENT: with `&` for the table; prints how many there are.
 for_each_table() {
   count=0
-  for each in $(databases); do
+  list=$(databases)
+  for each in $list; do
     all=$(tables "$each")
     printf '%s\n' "$all" | sed "s/.*/$1/" | sql --dbname="$each" >/dev/null
     count=$((count + $(printf '%s\n' "$all" | wc -l)))
@@ -140,9 +141,24 @@ check() {
 }
 
 # All databases of the application, with the statements that create them. Roles beside the application's own are not in it.
+# `postgres` is on each server, and a server cannot drop it for one who is in it: where it is the application's own, what
+# is in it comes first, before the statements go over to another database.
 dump() {
-  for each in $(databases | grep -vFx postgres); do
-    pg_dump --no-password --host=/var/run/postgresql --username="$name" --create --clean --if-exists "$each"
+  list=$(databases)
+  if [ "$database" != postgres ]; then
+    list=$(printf '%s\n' "$list" | sed '/^postgres$/d')
+  fi
+  if [ -z "$list" ]; then
+    echo 'the server has no database of the application' >&2
+    exit 1
+  fi
+  if [ "$database" = postgres ]; then
+    pg_dump --no-password --host=/var/run/postgresql --username="$name" --clean --if-exists postgres
+  fi
+  for each in $list; do
+    if [ "$each" != postgres ]; then
+      pg_dump --no-password --host=/var/run/postgresql --username="$name" --create --clean --if-exists "$each"
+    fi
   done
 }
 

@@ -125,6 +125,39 @@ mod tests {
         assert_eq!((about.life.as_str(), about.key.as_str()), ("", "0123abcd"));
     }
 
+    /// What `dump` of PostgreSQL's script does with stand-ins for its programs; none where it fails.
+    fn dumps(variables: &[(&str, &str)], psql: &str) -> Option<Vec<String>> {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("psql", psql), ("pg_dump", "echo \"$*\"")] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let words = Kind::Postgres.call("dump", &[]);
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let mut shell = std::process::Command::new(&words[0]);
+        shell.args(&words[1..]).env_clear().env("PATH", path).envs(variables.iter().copied());
+        let done = shell.output().unwrap();
+        let lines = String::from_utf8(done.stdout).unwrap();
+        let databases = lines.lines().map(|line| {
+            let made = if line.contains("--create") { "created " } else { "" };
+            format!("{made}{}", line.rsplit(' ').next().unwrap())
+        });
+        done.status.success().then(|| databases.collect())
+    }
+
+    #[test]
+    fn a_dump_has_the_database_postgres_where_it_is_the_applications_own() {
+        let list = "printf 'postgres\\nnotes\\n'";
+        assert_eq!(dumps(&[], list).unwrap(), ["postgres", "created notes"]);
+        let named = [("POSTGRES_DB", "notes"), ("POSTGRES_USER", "ann")];
+        assert_eq!(dumps(&named, list).unwrap(), ["created notes"]);
+        assert_eq!(dumps(&named, "exit 1"), None, "no list is no empty dump");
+        assert_eq!(dumps(&named, "echo postgres"), None, "nor is a list without anything");
+    }
+
     #[test]
     fn the_position_is_what_mariadb_backup_says() {
         let said = "[00] 2026-11-21 15:27:28 MySQL binlog position: filename 'mysqld-bin.000001', position '4298277', GTID of the last change '0-1-3'\n[00] completed OK!\n";

@@ -17,6 +17,8 @@ pub const SPEC_HASH: &str = "dev.envctl.spec-hash";
 pub const DEFINITION: &str = "dev.envctl.definition";
 /// Hash of the AWS stack's outputs that its variables have.
 pub const AWS_OUTPUTS: &str = "dev.envctl.aws-outputs";
+/// The reference of the image that a container was made from: the engine tells only an id once the tag leads elsewhere.
+pub const IMAGE: &str = "dev.envctl.image";
 /// The version of envctl that made it.
 pub const VERSION: &str = "dev.envctl.version";
 /// Who holds the lock: JSON of [`super::Holder`].

@@ -84,6 +84,7 @@ impl ServiceSpec {
         for key in [
             labels::SPEC_HASH,
             labels::VERSION,
+            labels::IMAGE,
             labels::RELEASE,
             labels::DEFINITION,
             labels::compose::CONFIG_HASH,
@@ -103,10 +104,11 @@ impl ServiceSpec {
         })
     }
 
-    /// Puts the hash into its own label and into Compose's.
+    /// Puts the hash into its own label and into Compose's, and the image's reference into a label.
     #[must_use]
     pub fn sealed(mut self) -> Self {
         let hash = self.hash();
+        self.labels.insert(labels::IMAGE.to_owned(), self.image.clone());
         self.labels.insert(labels::compose::CONFIG_HASH.to_owned(), hash.clone());
         self.labels.insert(labels::SPEC_HASH.to_owned(), hash);
         self

@@ -27,7 +27,7 @@ pub(super) async fn give_all(
         give(session, app, database).await?;
     }
     let durable = containers(&session.project.names, observed);
-    let redis = durable.iter().filter(|found| Kind::of_image(&found.image) == Some(Kind::Redis));
+    let redis = durable.iter().filter(|found| Kind::of_container(found) == Some(Kind::Redis));
     app.warnings.extend(redis.filter_map(|found| {
         let service = found.label(labels::SERVICE)?;
         Some(format!(

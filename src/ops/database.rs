@@ -21,11 +21,24 @@ pub(super) struct Database {
     pub volume: String,
 }
 
+/// What a durable container is: by its image, else by that of its service where the engine tells no name of it any more.
+pub(super) fn kind_of(desired: &Durable, found: &Container) -> Option<Kind> {
+    let by_files = || {
+        let service = desired.services.iter().find(|it| it.replicas[0].name == found.name)?;
+        Kind::of_image(&service.replicas[0].image).filter(|_| found.image.starts_with("sha256:"))
+    };
+    Kind::of_container(found).or_else(by_files)
+}
+
 /// The containers of databases that can be copied.
-fn known<'a>(session: &Session<'_>, observed: &'a Observed) -> Vec<(&'a Container, Kind)> {
+fn known<'a>(
+    session: &Session<'_>,
+    desired: &Durable,
+    observed: &'a Observed,
+) -> Vec<(&'a Container, Kind)> {
     containers(&session.project.names, observed)
         .into_iter()
-        .filter_map(|found| Some((found, Kind::of_image(&found.image)?)))
+        .filter_map(|found| Some((found, kind_of(desired, found)?)))
         .filter(|(_, kind)| kind.is_copied())
         .collect()
 }
@@ -42,7 +55,7 @@ impl Database {
         service: Option<&str>,
     ) -> Result<Self, OpsError> {
         let desired = sources::durable(session).await?;
-        let all = known(session, observed);
+        let all = known(session, &desired, observed);
         let mut wanted = all.clone();
         wanted.retain(|(found, _)| service.is_none_or(|name| key_of(found) == name));
         let [(found, kind)] = wanted.as_slice() else {
@@ -57,7 +70,7 @@ impl Database {
     /// All of the durable layer, sorted.
     pub async fn all(session: &Session<'_>, observed: &Observed) -> Result<Vec<Self>, OpsError> {
         let desired = sources::durable(session).await?;
-        let known = known(session, observed).into_iter();
+        let known = known(session, &desired, observed).into_iter();
         known.map(|(found, kind)| Self::of(&desired, found, kind)).collect()
     }
 

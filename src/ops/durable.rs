@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{
-    OpsError, Session, aws, connections, definition, down,
+    OpsError, Session, aws, connections,
+    database::kind_of,
+    definition, down,
     history::{self, Recorded},
     lock::{self, locked},
     ports, recovery, restore, rotate, snapshot,
@@ -131,7 +133,9 @@ impl Layer {
         let mut took = BTreeMap::new();
         if !plan.is_empty() {
             took = match session.execute(&plan, None).await {
-                Err(error) if recovery::needed(&self.desired, &error).is_some() => return Ok(None),
+                Err(error) if recovery::needed(session, &self.desired, &error).await.is_some() => {
+                    return Ok(None);
+                }
                 done => done?,
             };
             observed = session.observe().await?;
@@ -197,7 +201,9 @@ impl Layer {
             Ok(took) => return Ok((plan, took)),
             Err(error) => error,
         };
-        let Some(stuck) = recovery::needed(&self.desired, &error) else { return Err(error) };
+        let Some(stuck) = recovery::needed(session, &self.desired, &error).await else {
+            return Err(error);
+        };
         recovery::recover(session, stuck).await?;
         let left = self.plan(session, apply).await?;
         let took = session.execute(&left.plan, None).await?;
@@ -222,6 +228,32 @@ async fn snapshots_before_upgrades(
         taken.push(snapshot::before_upgrade(session, &check.service, upgrade).await?);
     }
     Ok(taken)
+}
+
+/// The volumes of a plan to remove some that no service of the files has: nothing tells what is in them. Data that gave its
+/// place to a copy is not among them.
+fn of_no_service(desired: &Durable, observed: &Observed, plan: &Plan) -> Vec<String> {
+    let mut all: Vec<String> = vec![];
+    for step in plan.steps() {
+        let Action::RemoveVolume(name) = &step.action else { continue };
+        let is_of_service = desired
+            .services
+            .iter()
+            .any(|service| service.replicas[0].volumes().any(|volume| volume == name));
+        let is_kept =
+            observed.volume(name).is_some_and(|it| it.labels.contains_key(labels::RESTORE));
+        if !is_of_service && !is_kept {
+            all.push(name.clone());
+        }
+    }
+    all
+}
+
+/// The volumes that go with the data and that no service of the files has.
+pub async fn volumes_of_no_service(session: &Session<'_>) -> Result<Vec<String>, OpsError> {
+    let (desired, observed) = (sources::durable(session).await?, session.observe().await?);
+    let plan = plan::durable_down(&session.project.names, &observed, true)?;
+    Ok(of_no_service(&desired, &observed, &plan))
 }
 
 /// Services with data on volumes of which no snapshot is taken.
@@ -274,7 +306,14 @@ async fn bring_down(
         return Ok((plan, vec![]));
     }
     let taken = match data {
-        Data::GoesAfterSnapshot => snapshot::last(session, &observed).await?,
+        Data::GoesAfterSnapshot => {
+            let desired = sources::durable(session).await?;
+            let volumes = of_no_service(&desired, &observed, &plan);
+            if !volumes.is_empty() {
+                return Err(OpsError::NoLastSnapshot { volumes });
+            }
+            snapshot::last(session, &observed).await?
+        }
         Data::Stays | Data::Goes => vec![],
     };
     let recorded = Recorded::new(command).plan(&plan);
@@ -315,7 +354,7 @@ pub async fn durable_status(
     for service in &mut all {
         let found = observed.container(&service.container);
         let running = found.filter(|found| found.is_running());
-        let kind = running.and_then(|found| Kind::of_image(&found.image));
+        let kind = running.and_then(|found| kind_of(&desired, found));
         if let Some(kind) = kind.filter(|kind| kind.is_copied()) {
             let ask = kind.call("told", &[]);
             let told = session.engine.exec(&service.container, &ask, TELLING);
@@ -419,9 +458,7 @@ pub async fn shell_command(
         || running.iter().filter_map(|c| c.label(labels::SERVICE)).map(str::to_owned).collect();
     let chosen = running.iter().find(|container| {
         service.is_none_or(|name| container.label(labels::SERVICE) == Some(name))
-            && (service.is_some()
-                || running.len() == 1
-                || Kind::of_image(&container.image).is_some())
+            && (service.is_some() || running.len() == 1 || Kind::of_container(container).is_some())
     });
     let Some(container) = chosen else {
         return Err(OpsError::NoService {
@@ -430,7 +467,7 @@ pub async fn shell_command(
             known: known(),
         });
     };
-    let kind = Kind::of_image(&container.image);
+    let kind = Kind::of_container(container);
     let client = kind.map_or("exec sh \"$@\"", Kind::client);
     let mut words = ["sh", "-c", client].map(str::to_owned).to_vec();
     if let Some(statement) = statement {

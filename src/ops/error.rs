@@ -124,6 +124,12 @@ pub enum OpsError {
     BadPage { path: PathBuf },
     #[error("no snapshot `{name}`: {reason}")]
     NoSnapshot { name: String, reason: String },
+    #[error(
+        "no last snapshot can be taken of {}: no service of the files has {}",
+        volumes.iter().map(|name| format!("the volume `{name}`")).collect::<Vec<_>>().join(", "),
+        if volumes.len() == 1 { "it" } else { "them" }
+    )]
+    NoLastSnapshot { volumes: Vec<String> },
     #[error("snapshot `{name}` is there already")]
     SnapshotExists { name: String },
     /// It is no database that can be copied and put back.

@@ -68,7 +68,8 @@ pub use doctor::{Finding, Report, doctor};
 pub use down::{DownOptions, down, plan_down, serving};
 pub use durable::{
     Apply, Data, DurableService, DurableUp, durable_down, durable_reset, durable_status,
-    durable_up, leans_on_durable, plan_durable_up, shell_command, without_snapshot,
+    durable_up, leans_on_durable, plan_durable_up, shell_command, volumes_of_no_service,
+    without_snapshot,
 };
 pub use error::OpsError;
 pub use gate::{PauseOptions, maintenance, pause, resume};

@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+
 use super::{OpsError, Session};
 use crate::{
     database::Kind,
+    engine::LogOptions,
     model::{Restart, ServiceSpec, labels},
     plan::desired::{Durable, Service, layer_labels},
     run::{Event, RunError, to_its_end},
@@ -14,18 +17,31 @@ use crate::{
 
 /// What the server says of it.
 const REFUSAL: &str = "prepared transactions! It means that";
+/// Lines of the log: a server that is started again and again has several starts in it.
+const LINES: u64 = 500;
 /// The server goes through its redo log before.
 const LIMIT: Duration = Duration::from_mins(30);
 
 /// The database that an error is about, where this is what it lacks.
-pub(super) fn needed<'a>(desired: &'a Durable, error: &OpsError) -> Option<&'a Service> {
+pub(super) async fn needed<'a>(
+    session: &Session<'_>,
+    desired: &'a Durable,
+    error: &OpsError,
+) -> Option<&'a Service> {
     let OpsError::Failed { failure, .. } = error else { return None };
     let RunError::NotHealthy(evidence) = &failure.source else { return None };
     let mut services = desired.services.iter();
     let service = services.find(|service| service.replicas[0].name == evidence.container)?;
-    let is_known = Kind::of_image(&service.replicas[0].image) == Some(Kind::MariaDb);
-    let refuses = is_known && evidence.log.iter().any(|line| line.contains(REFUSAL));
-    refuses.then_some(service)
+    if Kind::of_image(&service.replicas[0].image) != Some(Kind::MariaDb) {
+        return None;
+    }
+    let options = LogOptions { tail: Some(LINES), ..LogOptions::default() };
+    let mut log = session.engine.logs(&evidence.container, &options).await.ok()?;
+    let mut bytes = vec![];
+    while let Some(Ok(chunk)) = log.next().await {
+        bytes.extend_from_slice(&chunk.bytes);
+    }
+    String::from_utf8_lossy(&bytes).contains(REFUSAL).then_some(service)
 }
 
 /// Has a server of its image commit what is left, on its data and without a network.

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     base::clock,
     config::Project,
+    database::{About, Server, Version},
     model::{Container, Mount, Observed, ServiceSpec, Volume, labels},
     plan::{self, Action, By, Changes, Copied, ImageJob, Plan, Restore, desired},
     run::Event,
@@ -76,13 +77,16 @@ pub async fn clone_environment(
         let source = Session { project: from, ..session.going_on() };
         let other = Database::find(&source, &observed, service).await?;
         other.must_run()?;
-        let key = other.about(&source).await?.key;
+        let About { key, version, .. } = other.about(&source).await?;
         let container = other.found.name.clone();
         let copied = Copied::Server { container, by: By::Files };
         let mut prepared = Prepared::of(session, Some(&other.service.key), copied).await?;
         prepared.same_kind(other.kind)?;
-        if !key.is_empty() && prepared.key(session).await? != Some(key) {
+        let about = prepared.about(session).await?;
+        if !key.is_empty() && about.as_ref().map(|about| &about.key) != Some(&key) {
             prepared.by_statements();
+        } else {
+            prepared.may_open(&version, about.as_ref(), "a snapshot")?;
         }
         place(session, &prepared, "durable clone").await
     })
@@ -176,8 +180,11 @@ impl Prepared {
         let service = service.unwrap_or(&snapshot.service);
         let mut prepared = Self::of(session, Some(service), copied).await?;
         prepared.same_kind(snapshot.engine)?;
-        let key = prepared.key(session).await?;
-        if !snapshot.key.is_empty() && key.is_some_and(|key| key != snapshot.key) {
+        let about = prepared.about(session).await?;
+        if !snapshot.logical {
+            prepared.may_open(&snapshot.version, about.as_ref(), "one")?;
+        }
+        if !snapshot.key.is_empty() && about.is_some_and(|about| about.key != snapshot.key) {
             return Err(OpsError::NoSnapshot {
                 name: snapshot.name.clone(),
                 reason: format!(
@@ -233,12 +240,25 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// The key of today's data, where the database runs.
-    async fn key(&self, session: &Session<'_>) -> Result<Option<String>, OpsError> {
+    /// What the database tells of itself and of today's data, where it runs.
+    async fn about(&self, session: &Session<'_>) -> Result<Option<About>, OpsError> {
         if !self.database.found.is_running() {
             return Ok(None);
         }
-        Ok(Some(self.database.about(session).await?.key))
+        Ok(Some(self.database.about(session).await?))
+    }
+
+    /// An error where the server that runs must not open files of that version; `what` of statements is good for it.
+    fn may_open(&self, version: &str, about: Option<&About>, what: &str) -> Result<(), OpsError> {
+        let Some(about) = about else { return Ok(()) };
+        let kind = self.database.kind;
+        let of = |version: &str| Server { kind, version: Version::read(version) };
+        of(&about.version).may_open(of(version)).map_err(|reason| OpsError::NotCopied {
+            service: self.database.service.key.clone(),
+            reason: format!(
+                "{reason}; {what} of statements (`durable snapshot --logical`) is good for other versions"
+            ),
+        })
     }
 
     /// Has the copy made of statements: the files are of no use to a server with another key.

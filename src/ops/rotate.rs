@@ -9,9 +9,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     OpsError, Session,
-    database::Database,
+    database::{Database, kind_of},
     durable::{Apply, Layer, containers},
     restore::{self, Prepared},
+    sources,
 };
 use crate::{
     config::{self, Project},
@@ -106,8 +107,9 @@ pub(super) async fn finish(session: &Session<'_>) -> Result<Option<Project>, Ops
         }
         return Ok(Some(commit(session.project, &pending)?));
     }
+    let desired = sources::durable(session).await?;
     for found in durable {
-        if found.is_running() && Kind::of_image(&found.image) == Some(Kind::MariaDb) {
+        if found.is_running() && kind_of(&desired, found) == Some(Kind::MariaDb) {
             thaw(session, found).await?;
         }
     }

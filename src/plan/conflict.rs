@@ -1,5 +1,6 @@
 //! What stands in the way of a plan on the engine.
 
+use super::desired::Service;
 use crate::{
     database::Kind,
     model::{Container, Names, Observed, Publish, ServiceSpec, labels},
@@ -17,6 +18,10 @@ pub enum Conflict {
     NoExternal { kind: &'static str, name: String },
     #[error("the volume `{volume}` is in use by the container `{holder}` ({owner})")]
     VolumeInUse { volume: String, holder: String, owner: String },
+    #[error(
+        "the volume `{volume}` is that of the container `{holder}`, a database whose service the files do not have any more"
+    )]
+    VolumeOfLeft { volume: String, holder: String },
     #[error("the container `{holder}` holds the volume `{volume}`, which so cannot be deleted")]
     VolumeHeld { volume: String, holder: String },
     #[error("the durable layer is not up: network `{network}` is not there")]
@@ -152,21 +157,35 @@ pub(super) fn ports(observed: &Observed, own: &str, ports: &[Publish]) -> Result
 }
 
 /// Whether another database works on one of these volumes: two servers on the same files spoil them. A durable service of
-/// another environment counts also while it is stopped; it is started sooner or later.
+/// another environment counts also while it is stopped; it is started sooner or later. So does a database of this one that
+/// its files do not have any more, by this name.
 pub(super) fn volumes(
     observed: &Observed,
     names: &Names,
+    desired: &[Service],
     spec: &ServiceSpec,
 ) -> Result<(), Conflict> {
+    let is_database = Kind::of_image(&spec.image).is_some();
+    let was_left = |other: &Container| {
+        is_database
+            && is_ours(&other.labels, names, "durable")
+            && desired.iter().all(|service| service.replicas[0].name != other.name)
+            && Kind::of_container(other).is_some()
+    };
     for volume in spec.volumes() {
         let holder = observed.containers.iter().find(|other| {
             other.name != spec.name
                 && other.volumes.iter().any(|mounted| mounted == volume)
-                && !other.belongs_to(names)
-                && (other.label(labels::LAYER) == Some("durable")
-                    || (other.is_running() && Kind::of_image(&other.image).is_some()))
+                && (was_left(other)
+                    || !other.belongs_to(names)
+                        && (other.label(labels::LAYER) == Some("durable")
+                            || (other.is_running() && Kind::of_container(other).is_some())))
         });
         if let Some(holder) = holder {
+            if was_left(holder) {
+                let (volume, holder) = (volume.to_owned(), holder.name.clone());
+                return Err(Conflict::VolumeOfLeft { volume, holder });
+            }
             return Err(Conflict::VolumeInUse {
                 volume: volume.to_owned(),
                 holder: holder.name.clone(),

@@ -97,8 +97,8 @@ pub fn durable_up(
         };
         // Also where it runs: it is not stopped for a definition that cannot hold.
         if matches!(need.0, Need::Create | Need::Start) {
+            conflict::volumes(observed, names, &desired.services, spec)?;
             conflict::ports(observed, &spec.name, &spec.ports)?;
-            conflict::volumes(observed, names, spec)?;
         }
         needs.insert(&service.key, need);
     }

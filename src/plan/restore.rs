@@ -136,7 +136,8 @@ fn scratch(
 /// Plans a restore: the copy, the looks at it, and the change of places at last.
 pub fn restore(input: &Restore<'_>) -> Plan {
     let mut plan = Plan::default();
-    let placed = replace(&mut plan, input);
+    let copied = copy(&mut plan, input);
+    let placed = replace(&mut plan, input, copied);
     start(&mut plan, input, [placed], "it serves the copy");
     plan
 }
@@ -144,7 +145,11 @@ pub fn restore(input: &Restore<'_>) -> Plan {
 /// Plans a copy in the place of the data that only another container can serve: the one there is removed.
 pub fn rekey(input: &Restore<'_>) -> Plan {
     let mut plan = Plan::default();
-    let placed = replace(&mut plan, input);
+    let copied = copy(&mut plan, input);
+    // What was written since a new start would be in the old data only.
+    let title = format!("see that {} kept writers out", input.service.key);
+    let frozen = call_in(&mut plan, [copied], &input.found.name, input.kind, "frozen", &title);
+    let placed = replace(&mut plan, input, frozen);
     plan.push(
         [placed],
         Action::RemoveDurable(input.found.name.clone()),
@@ -192,14 +197,13 @@ pub(super) fn call_in(
     plan.push(after, Action::Pipe(Box::new(pipe)), title, "")
 }
 
-/// Makes the copy, stops the database, and has the two change places.
-fn replace(plan: &mut Plan, input: &Restore<'_>) -> Id {
-    let copied = copy(plan, input);
+/// Stops the database, and has its data and the copy change places.
+fn replace(plan: &mut Plan, input: &Restore<'_>, after: Id) -> Id {
     let image = (!input.own_image.1).then(|| get_image(plan, input.own_image.0));
     let name = &input.service.key;
     let stop = Action::Stop(input.found.name.clone());
     let stopped = plan.push(
-        [copied].into_iter().chain(image),
+        [after].into_iter().chain(image),
         stop,
         format!("stop {name}"),
         "its data changes places with the copy",

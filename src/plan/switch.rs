@@ -36,7 +36,8 @@ pub struct Switch<'a> {
 
 /// Plans a switch. When the color is live already, only what an earlier switch that was broken off has not done is left:
 /// workers to move, hooks to run. The first hooks run before it, with the old color still live. The old color's workers
-/// stop after it, and only then the new one's start: never two colors' workers at once. The last hooks run at the end.
+/// stop after it, and only then the new one's start: never two colors' workers at once. Those of the new one that run
+/// already are stopped and started. The last hooks run at the end.
 pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
     let Switch { names, to, observed, routing, wait, .. } = *input;
     let stack = routing.stacks.get(&to).ok_or(Conflict::NoRelease { color: to })?;
@@ -81,8 +82,18 @@ pub fn switch(input: &Switch<'_>) -> Result<Plan, Conflict> {
             format!("{} is no longer live", to.other()),
         ));
     }
+    // One that runs while its color is idle is being stopped: by an earlier switch that was broken off, whose stop the
+    // engine ends. A stop of its own waits for that.
+    for worker in workers(to).into_iter().filter(|worker| !already && worker.is_running()) {
+        last.push(plan.push(
+            switched,
+            Action::Stop(worker.name.clone()),
+            format!("stop {}", service_of(worker, to)),
+            "it may be stopping already",
+        ));
+    }
     let stopped = last.clone();
-    for worker in workers(to).into_iter().filter(|worker| !worker.is_running()) {
+    for worker in workers(to).into_iter().filter(|worker| !already || !worker.is_running()) {
         let shown = service_of(worker, to);
         let start = plan.push(
             stopped.clone(),

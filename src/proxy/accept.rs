@@ -150,10 +150,7 @@ where
         }
         let Ok(back) = returned.try_recv() else { return };
         io = back;
-        let Some(head) = next_head(&mut io, &client.place).await else {
-            let _ = poll_fn(|cx| Pin::new(&mut io).poll_shutdown(cx)).await;
-            return;
-        };
+        let Some(head) = next_head(&mut io, &client.place).await else { return };
         early = head;
         client.wakes();
     }

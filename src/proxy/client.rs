@@ -31,6 +31,8 @@ pub(super) struct Client {
     trickled: AtomicU64,
     wants_body: AtomicBool,
     wants_write: AtomicBool,
+    /// Answers of which the client has been given a piece, and has not asked for the next.
+    untaken: AtomicU32,
     /// Whether what has come ends with a request's end (HTTP/1 only).
     between: AtomicBool,
     /// Requests that were begun, and the one of them that must be refused.
@@ -71,6 +73,7 @@ impl Client {
             trickled: AtomicU64::default(),
             wants_body: AtomicBool::default(),
             wants_write: AtomicBool::default(),
+            untaken: AtomicU32::default(),
             between: AtomicBool::default(),
             begun: AtomicU64::default(),
             refused: AtomicU64::default(),
@@ -122,22 +125,27 @@ impl Client {
     pub fn verdict(&self) -> Verdict {
         let limits = &self.place.shared.limits;
         let since = |then: &AtomicU64| self.place.shared.clock.since(then.load(Relaxed));
-        if self.active.load(Relaxed) > 0 {
-            let waits = self.wants_body.load(Relaxed) || self.wants_write.load(Relaxed);
-            let stalls = waits && since(&self.moved) > limits.stall_time;
-            return if stalls { Verdict::Drop } else { Verdict::Keep };
+        let active = self.active.load(Relaxed);
+        // Over HTTP/2 a client takes nothing by not opening its window: the socket tells nothing of it.
+        let takes_nothing = active > 0 && self.untaken.load(Relaxed) >= active;
+        let owes = self.wants_body.load(Relaxed) && active > 0 || takes_nothing;
+        if (owes || self.wants_write.load(Relaxed)) && since(&self.moved) > limits.stall_time {
+            return Verdict::Drop;
+        }
+        if active > 0 {
+            return Verdict::Keep;
         }
         if self.head.load(Relaxed) {
             let slow = since(&self.changed) > limits.header_time;
             return if slow { Verdict::Drop } else { Verdict::Keep };
         }
+        if self.wants_write.load(Relaxed) {
+            return Verdict::Keep;
+        }
         let idle = since(&self.changed);
         if idle > limits.idle_time {
             Verdict::Finish
-        } else if idle > limits.rest_time()
-            && self.between.load(Relaxed)
-            && !self.wants_write.load(Relaxed)
-        {
+        } else if idle > limits.rest_time() && self.between.load(Relaxed) {
             Verdict::Rest
         } else {
             Verdict::Keep
@@ -173,8 +181,21 @@ impl Client {
         }
     }
 
+    /// Says that an answer has given out a piece, or that its next one was asked for.
+    pub fn untaken(&self, is: bool) {
+        if is {
+            self.untaken.fetch_add(1, Relaxed);
+        } else {
+            self.untaken.fetch_sub(1, Relaxed);
+        }
+    }
+
+    pub fn wants_write(&self, wants: bool) {
+        self.wants_write.store(wants, Relaxed);
+    }
+
     pub fn wrote(&self, done: bool) {
-        self.wants_write.store(!done, Relaxed);
+        self.wants_write(!done);
         if done {
             self.moved.store(self.now(), Relaxed);
         }

@@ -1,7 +1,7 @@
 //! The body of an answer on its way to the client.
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -26,6 +26,8 @@ pub(super) enum Answer {
 pub(super) struct Transfer {
     incoming: Incoming,
     held: Option<Held>,
+    /// Whether a piece was given out and the next one not asked for.
+    untaken: bool,
     /// Set for a stream that stays open: fires when it has to end.
     end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Set where the route bounds the time between two pieces.
@@ -62,7 +64,8 @@ impl Transfer {
             let over = Box::pin(tokio::time::sleep(limit));
             Idle { limit, over }
         });
-        let mut transfer = Self { incoming, held: Some(held), end: end.map(Box::pin), idle };
+        let (held, end) = (Some(held), end.map(Box::pin));
+        let mut transfer = Self { incoming, held, untaken: false, end, idle };
         if transfer.incoming.is_end_stream() {
             transfer.finish(cx);
         }
@@ -78,6 +81,9 @@ impl Transfer {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let Some(held) = &mut self.held else { return Poll::Ready(None) };
+        if mem::take(&mut self.untaken) {
+            held.active.client.untaken(false);
+        }
         match held.lease.poll_body(&mut self.incoming, cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 held.active.passed(frame.data_ref().map_or(0, Bytes::len));
@@ -86,6 +92,9 @@ impl Transfer {
                 }
                 if self.incoming.is_end_stream() || frame.is_trailers() {
                     self.finish(cx);
+                } else {
+                    self.untaken = true;
+                    held.active.client.untaken(true);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -112,6 +121,14 @@ impl Transfer {
                 }
                 Poll::Pending
             }
+        }
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.as_ref().filter(|_| self.untaken) {
+            held.active.client.untaken(false);
         }
     }
 }

@@ -8,37 +8,47 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use hyper::rt::{Read, ReadBuf};
+use hyper::rt::{Read, ReadBuf, Write};
 use memchr::memmem;
 use tokio::time::timeout;
 
-use super::{accept::Place, watched::LOOK};
+use super::{
+    accept::Place,
+    watched::{LINGER, LOOK},
+};
 
 /// How HTTP/2 begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Waits for a request and reads its head, or at least what shows that there will be no valid one. `None` when the client
-/// ends or fails, takes too long, or the proxy stops.
-pub(super) async fn next_head<I: Read + Unpin>(io: &mut I, place: &Place) -> Option<Bytes> {
+/// ends or fails, takes too long, or the proxy stops; it has been told the end then.
+pub(super) async fn next_head<I: Read + Write + Unpin>(io: &mut I, place: &Place) -> Option<Bytes> {
+    let head = tokio::select! {
+        // What has come is answered, also where the proxy stops.
+        biased;
+        head = read_head(io, place) => head,
+        () = place.shared.stopping.cancelled() => None,
+    };
+    if head.is_none() {
+        let shut = timeout(LINGER, poll_fn(|cx| Pin::new(&mut *io).poll_shutdown(cx)));
+        // Who does not listen is hung up on.
+        let _ = shut.await;
+    }
+    head
+}
+
+async fn read_head<I: Read + Unpin>(io: &mut I, place: &Place) -> Option<Bytes> {
     let limits = &place.shared.limits;
-    let read = async {
-        let mut head = timeout(limits.idle_time, read(io)).await.ok()??;
-        if !is_done(&head, limits.header_bytes) {
-            timeout(limits.header_time, async {
-                while !is_done(&head, limits.header_bytes) {
-                    head.extend_from_slice(&read(io).await?);
-                }
-                Some(())
-            })
-            .await
-            .ok()??;
+    let mut head = timeout(limits.idle_time, read(io)).await.ok()??;
+    let rest = async move {
+        let mut looked = 0;
+        while !is_done(&head, looked, limits.header_bytes) {
+            looked = head.len();
+            head.extend_from_slice(&read(io).await?);
         }
         Some(head.freeze())
     };
-    tokio::select! {
-        head = read => head,
-        () = place.shared.stopping.cancelled() => None,
-    }
+    timeout(limits.header_time, rest).await.ok()?
 }
 
 /// Whether these first bytes are those of HTTP/2 by prior knowledge. Who sends fewer than four at first is taken for a
@@ -47,14 +57,16 @@ pub(super) fn begins_http2(first: &[u8]) -> bool {
     first.len() >= 4 && PREFACE.starts_with(&first[..first.len().min(PREFACE.len())])
 }
 
-/// Whether there is nothing more to wait for: a whole head, or what hyper can answer without one.
-fn is_done(head: &[u8], longest: usize) -> bool {
+/// Whether there is nothing more to wait for: a whole head, or what hyper can answer without one. So many bytes of it have
+/// been looked at before.
+fn is_done(head: &[u8], looked: usize, longest: usize) -> bool {
     let is_text = |byte: &u8| *byte >= b' ' || b"\t\r\n".contains(byte);
+    let new = &head[looked.saturating_sub(2)..];
     head.len() >= longest
-        || memmem::find(head, b"\n\r\n").is_some()
-        || memmem::find(head, b"\n\n").is_some()
+        || memmem::find(new, b"\n\r\n").is_some()
+        || memmem::find(new, b"\n\n").is_some()
         || begins_http2(head)
-        || !head.iter().all(is_text)
+        || !new.iter().all(is_text)
 }
 
 async fn read<I: Read + Unpin>(io: &mut I) -> Option<BytesMut> {

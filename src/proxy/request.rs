@@ -243,7 +243,7 @@ pub(super) fn is_host(text: &[u8]) -> bool {
 
 /// Whether the request may be sent a second time when nobody knows what became of the first.
 fn is_repeatable(request: &Request<Upload>) -> bool {
-    matches!(*request.body(), Upload::Nothing) && request.method().is_idempotent()
+    matches!(*request.body(), Upload::Nothing) && request.method().is_safe()
 }
 
 /// Another copy of a request without a body.

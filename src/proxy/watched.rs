@@ -17,7 +17,7 @@ use super::{client::Client, framing::Framing, link::BUFFER};
 
 /// How long a client that still sends is listened to after the last answer. To close at once would reset the
 /// connection, and the answer might be lost with it.
-const LINGER: Duration = Duration::from_secs(3);
+pub(super) const LINGER: Duration = Duration::from_secs(3);
 
 /// A client's byte stream on its way to hyper.
 pub(super) struct Watched<I: Read + Write + Unpin> {
@@ -166,7 +166,10 @@ impl<I: Read + Write + Unpin> Write for Watched<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.io().poll_flush(cx)
+        // TLS takes bytes before they are on their way.
+        let flushed = self.io().poll_flush(cx);
+        self.client.wants_write(flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {

@@ -40,6 +40,8 @@ use crate::{
 const IMAGES_AT_ONCE: usize = 3;
 /// How often the services that are ready are looked after while others come up.
 const WATCH: Duration = Duration::from_secs(2);
+/// How long a failure waits for what the engine is making. Let go it would be made all the same, and nobody would see it.
+const MADE_WITHIN: Duration = Duration::from_secs(10);
 
 pub struct Executor<'a, 'known> {
     pub engine: &'a dyn Engine,
@@ -63,7 +65,7 @@ type Ended = (Id, Instant, Result<(), RunError>);
 
 impl Executor<'_, '_> {
     /// Does all steps, and returns how long each took. At the first failure nothing further starts, and what runs is
-    /// let go: the next run of the same command converges.
+    /// let go, once the engine has made what it was making: the next run of the same command converges.
     ///
     /// A service that was ready and ends while others still come up is a failure too.
     pub async fn run(&self, plan: &Plan) -> Result<BTreeMap<Id, Duration>, Failure> {
@@ -137,6 +139,17 @@ impl Executor<'_, '_> {
         };
         self.reporter.on(Event::Failed(plan, failed, started.elapsed()));
         let took = course.end();
+        let under_way = |id: &Id| *id != failed && !waiting.contains(id) && !took.contains_key(id);
+        let makes = plan.steps().iter().filter(|step| makes(&step.action)).map(|step| step.id);
+        let mut making: Vec<Id> = makes.filter(under_way).collect();
+        let made = async {
+            while !making.is_empty()
+                && let Some((id, ..)) = running.next().await
+            {
+                making.retain(|it| *it != id);
+            }
+        };
+        let _ = tokio::time::timeout(MADE_WITHIN, made).await;
         drop(running);
         if !beside.is_terminated() {
             beside.await;
@@ -331,6 +344,11 @@ impl Executor<'_, '_> {
 /// Whether it tells the proxy of a stack.
 fn makes_known(action: &Action) -> bool {
     matches!(action, Action::Tell(request) if matches!(**request, Request::Put { .. }))
+}
+
+/// Whether the engine makes something by it that has a name.
+const fn makes(action: &Action) -> bool {
+    matches!(action, Action::CreateNetwork(_) | Action::CreateVolume(_) | Action::Create(_))
 }
 
 /// What a container is made from, where the plan makes it.

@@ -16,6 +16,9 @@ use crate::support::{
     wait,
 };
 
+/// It ends by SIGKILL when it is stopped, which is a failure.
+const WORKER: &str = "  worker:\n    build: web\n    command: [sleep, infinity]\n    restart: on-failure\n    stop_grace_period: 1s\n";
+
 const SOON: Duration = Duration::from_secs(60);
 
 struct OwnEngine {
@@ -156,6 +159,9 @@ impl Drop for OwnEngine {
 fn an_engine_that_is_restarted_brings_the_proxy_back_with_the_same_live_color() {
     let sandbox = Sandbox::small();
     sandbox.edit("compose.yaml", "    ports:", "    restart: unless-stopped\n    ports:");
+    let compose = sandbox.read("compose.yaml");
+    sandbox.write("compose.yaml", &(compose + WORKER));
+    sandbox.edit("envctl.yaml", "  compose:", "  workers: [worker]\n  compose:");
     let mut engine = OwnEngine::start(false).with_base_image();
     let host = engine.host();
     let envctl = |words: &str| sandbox.envctl(words).env("DOCKER_HOST", &host);
@@ -165,6 +171,12 @@ fn an_engine_that_is_restarted_brings_the_proxy_back_with_the_same_live_color() 
     let port = sandbox.ports.get(0);
     let before = engine.get(port);
     assert!(before.contains("x-color: green"), "{before}");
+    let (blue, green) = (sandbox.thing("blue-worker-1"), sandbox.thing("green-worker-1"));
+    // As an idle color's worker that was never started.
+    let policy = ["create", "--name", "never-started", "--restart", "unless-stopped"];
+    let words = [&policy[..], &["debian:trixie-slim", "sleep", "infinity"]].concat();
+    let _ = engine.docker(&words).ok();
+    assert!(engine.started(&blue).contains(" false "), "{}", engine.started(&blue));
 
     let began = Instant::now();
     engine.stop();
@@ -182,6 +194,12 @@ fn an_engine_that_is_restarted_brings_the_proxy_back_with_the_same_live_color() 
         began.elapsed().as_millis()
     );
     assert!(after.contains("x-color: green"), "{after}");
+    wait::until_true(SOON, "the live color's worker runs", || {
+        engine.started(&green).contains(" true ")
+    });
+    for idle in [blue.as_str(), "never-started"] {
+        assert!(engine.started(idle).contains(" false "), "the engine started {idle}");
+    }
     assert_eq!(envctl("status --json").run().ok().json()["live"], "green");
     let _ = envctl("switch blue").run().ok().says("blue is live");
 }

@@ -10,8 +10,12 @@ pub struct Behaviour {
     /// Probes that fail before the first that succeeds; `None` is never.
     pub(super) healthy_after: Probes,
     pub(super) out_of_memory: bool,
+    /// How long its creation takes. The engine ends it, whoever waits for it.
+    pub(super) made_within: Duration,
     /// Its exit code when it is stopped.
     pub(super) stops_with: i64,
+    /// How long a stop takes. The engine ends it, whoever waits for it.
+    pub(super) stops_within: Duration,
     /// What it writes to its log, and what a failing probe says.
     pub(super) says: String,
     pub(super) probe_says: String,
@@ -73,6 +77,16 @@ impl Behaviour {
     /// It does not stop in time, and is killed.
     pub fn killed_when_stopped() -> Self {
         Self { stops_with: 137, ..Self::default() }
+    }
+
+    /// It runs, and takes this long to stop.
+    pub fn stops_within(time: Duration) -> Self {
+        Self { stops_within: time, ..Self::default() }
+    }
+
+    /// It runs, and takes this long to be made.
+    pub fn made_within(time: Duration) -> Self {
+        Self { made_within: time, ..Self::default() }
     }
 
     /// What stands in its log.

@@ -147,7 +147,12 @@ impl Engine for Memory {
     }
 
     async fn create(&self, spec: &ServiceSpec) -> Result<()> {
-        self.call(format!("create {}", spec.name), |world| world.create(spec)).await
+        let made = self.call(format!("create {}", spec.name), |world| world.create(spec));
+        if let Some(made) = made.await? {
+            tokio::time::sleep_until(made).await;
+            lock(&self.world).pass_time();
+        }
+        Ok(())
     }
 
     async fn start(&self, name: &str) -> Result<()> {
@@ -155,11 +160,13 @@ impl Engine for Memory {
     }
 
     async fn stop(&self, name: &str, _grace: Option<Duration>) -> Result<()> {
-        self.call(format!("stop {name}"), |world| {
-            world.stop(name);
-            Ok(())
-        })
-        .await
+        let stops = self.call(format!("stop {name}"), |world| Ok(world.stop(name)));
+        if let Some(stops) = stops.await? {
+            tokio::time::sleep_until(stops).await;
+            lock(&self.world).pass_time();
+            self.changed.notify_waiters();
+        }
+        Ok(())
     }
 
     async fn remove_keeping_volumes(&self, name: &str) -> Result<()> {
@@ -204,7 +211,9 @@ impl Engine for Memory {
                 match container.state {
                     State::Exited { code } => return Ok(code),
                     State::Created => return Ok(0),
-                    _ => container.ends.map(|(end, _)| end),
+                    _ => {
+                        container.ends.map(|(end, _)| end).into_iter().chain(container.stops).min()
+                    }
                 }
             };
             match end {

@@ -25,6 +25,8 @@ pub struct Instance {
     /// Each start by the engine's clock.
     pub starts: Vec<i64>,
     pub ends: Option<(Instant, i64)>,
+    /// When its stop, which is under way, is done. Lists show it as running.
+    pub stops: Option<Instant>,
     /// When its removal, which is under way, is done. Lists show what it was before.
     pub gone: Option<Instant>,
     pub ports: Vec<Publish>,

@@ -33,6 +33,8 @@ pub(super) struct World {
     pub unbuildable: BTreeMap<String, String>,
     pub behaviours: BTreeMap<String, Behaviour>,
     pub containers: BTreeMap<String, Instance>,
+    /// Containers that are being made, and when each is done.
+    making: Vec<(Instant, ServiceSpec)>,
     pub networks: BTreeMap<String, NetworkSpec>,
     pub volumes: BTreeMap<String, Kept>,
     /// Counts what is made: ids, times of creation, free ports.
@@ -101,32 +103,44 @@ impl World {
         });
     }
 
-    pub fn create(&mut self, spec: &ServiceSpec) -> Result<()> {
+    /// Makes a container, or begins to, and tells when it is done where that is later.
+    pub fn create(&mut self, spec: &ServiceSpec) -> Result<Option<Instant>> {
         self.pass_time();
-        if self.containers.contains_key(&spec.name) {
+        let being_made = self.making.iter().any(|(_, other)| other.name == spec.name);
+        if being_made || self.containers.contains_key(&spec.name) {
             return Err(EngineError::NameTaken { kind: "container", name: spec.name.clone() });
         }
-        let Some(image) = self.image(&spec.image).map(|image| image.id.clone()) else {
+        if self.image(&spec.image).is_none() {
             return Err(EngineError::NoImage { reference: spec.image.clone() });
-        };
+        }
         let intention = format!("create container `{}`", spec.name);
         for network in &spec.networks {
             self.must_have_network(&network.network, &intention)?;
         }
-        let mut anonymous = vec![];
         for mount in &spec.mounts {
-            match mount {
-                Mount::Volume { source: Some(volume), .. }
-                    if !self.volumes.contains_key(volume) =>
-                {
-                    return Err(refused(&intention, 404, &format!("volume {volume} not found")));
-                }
-                Mount::Volume { source: None, target, .. } => {
-                    anonymous.push(id_of(&format!("{}{target}{}", spec.name, self.made)));
-                }
-                _ => {}
+            if let Mount::Volume { source: Some(volume), .. } = mount
+                && !self.volumes.contains_key(volume)
+            {
+                return Err(refused(&intention, 404, &format!("volume {volume} not found")));
             }
         }
+        let time = self.behaviour(spec).made_within;
+        if time.is_zero() {
+            return self.make(spec).map(|()| None);
+        }
+        let done = Instant::now() + time;
+        self.making.push((done, spec.clone()));
+        Ok(Some(done))
+    }
+
+    fn make(&mut self, spec: &ServiceSpec) -> Result<()> {
+        let anonymous = spec.mounts.iter().filter_map(|mount| match mount {
+            Mount::Volume { source: None, target, .. } => {
+                Some(id_of(&format!("{}{target}{}", spec.name, self.made)))
+            }
+            _ => None,
+        });
+        let anonymous: Vec<_> = anonymous.collect();
         self.made += 1;
         for name in &anonymous {
             self.volumes.insert(
@@ -140,7 +154,7 @@ impl World {
         let made = Instance {
             spec: spec.clone(),
             id: id_of(&format!("container {} {}", spec.name, self.made)),
-            image_id: image,
+            image_id: self.image(&spec.image).map(|image| image.id.clone()).unwrap_or_default(),
             created: i64::from(self.made),
             anonymous,
             ..Instance::default()
@@ -262,6 +276,11 @@ impl World {
     /// Ends what was to end by now.
     pub fn pass_time(&mut self) {
         let now = Instant::now();
+        let (made, making) = self.making.drain(..).partition(|(done, _)| *done <= now);
+        self.making = making;
+        for (_, spec) in made {
+            self.make(&spec).expect("it was looked at before");
+        }
         let gone = |it: &Instance| it.gone.is_some_and(|gone| gone <= now);
         let gone: Vec<_> = self
             .containers
@@ -271,6 +290,11 @@ impl World {
             .collect();
         for name in gone {
             self.remove(&name, true);
+        }
+        let stopped = |it: &Instance| it.stops.is_some_and(|stops| stops <= now);
+        let all = self.containers.iter().filter(|(_, it)| stopped(it));
+        for name in all.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.stopped(&name);
         }
         let due: Vec<_> = self
             .containers
@@ -311,19 +335,28 @@ impl World {
         }
     }
 
-    pub fn stop(&mut self, name: &str) {
-        let Some(spec) = self.containers.get(name).map(|container| container.spec.clone()) else {
-            return;
-        };
-        let code = self.behaviour(&spec).stops_with;
-        if let Some(container) = self.containers.get_mut(name)
-            && container.is_running()
-        {
-            container.state = State::Exited { code };
-            container.exit_code = Some(code);
-            container.ports.clear();
-            container.ends = None;
+    /// Begins a stop, and tells when it is done where that is later.
+    pub fn stop(&mut self, name: &str) -> Option<Instant> {
+        self.pass_time();
+        let spec = self.containers.get(name)?.spec.clone();
+        let time = self.behaviour(&spec).stops_within;
+        let container = self.containers.get_mut(name).filter(|it| it.is_running())?;
+        if !time.is_zero() {
+            return Some(*container.stops.get_or_insert(Instant::now() + time));
         }
+        self.stopped(name);
+        None
+    }
+
+    fn stopped(&mut self, name: &str) {
+        let Some(spec) = self.containers.get(name).map(|it| it.spec.clone()) else { return };
+        let code = self.behaviour(&spec).stops_with;
+        let Some(container) = self.containers.get_mut(name) else { return };
+        container.state = State::Exited { code };
+        container.exit_code = Some(code);
+        container.ports.clear();
+        container.ends = None;
+        container.stops = None;
     }
 
     /// With the volumes that have no name, or without.

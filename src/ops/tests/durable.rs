@@ -97,6 +97,29 @@ async fn what_no_snapshot_keeps_is_told_where_there_is_any() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn data_of_a_service_that_the_files_have_no_more_is_not_deleted_without_a_word() {
+    let mut stage = Stage::new();
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap();
+    assert_eq!(ops::volumes_of_no_service(&stage.session()).await.unwrap(), [""; 0]);
+    stage.with_db("services: { hub: { image: nginx } }\n");
+    for reset in [false, true] {
+        let (session, data) = (stage.session(), ops::Data::GoesAfterSnapshot);
+        let refused = if reset {
+            ops::durable_reset(&session, data).await.map(|_| ())
+        } else {
+            ops::durable_down(&session, data).await.map(|_| ())
+        };
+        let refused = refused.unwrap_err();
+        let OpsError::NoLastSnapshot { volumes } = &refused else { panic!("{refused}") };
+        assert_eq!(volumes, &[VOLUME]);
+        assert!(stage.engine.seen().container("shop-devlocal-durable-db").unwrap().is_running());
+    }
+    assert_eq!(ops::volumes_of_no_service(&stage.session()).await.unwrap(), [VOLUME]);
+    ops::durable_down(&stage.session(), ops::Data::Goes).await.unwrap();
+    assert!(stage.engine.seen().volume(VOLUME).is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn status_tells_of_what_is_missing() {
     let stage = Stage::new();
     let (services, differences) = ops::durable_status(&stage.session()).await.unwrap();

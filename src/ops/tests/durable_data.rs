@@ -97,6 +97,18 @@ async fn what_a_killed_look_left_is_taken_away_and_anothers_is_not() {
     }
 }
 
+/// A server that is started again and again says much after it said what it lacks.
+#[tokio::test(start_paused = true)]
+async fn a_database_that_cannot_start_by_itself_is_known_by_more_than_the_end_of_its_log() {
+    let stage = Stage::new();
+    let lacks = "[ERROR] Found 1 prepared transactions! It means that mariadbd was not shut down";
+    let said = format!("{lacks}\n{}", "[Note] starting\n".repeat(60));
+    stage.engine.behave("db", Behaviour::exits(1).saying(&said));
+    stage.engine.behave("shop-devlocal-scratch-db", Behaviour::exits(1));
+    ops::durable_up(&stage.session(), ops::Apply::No).await.unwrap_err();
+    assert!(stage.notes.all().contains("was killed while it stopped"), "{}", stage.notes.all());
+}
+
 #[tokio::test(start_paused = true)]
 async fn data_that_was_not_written_out_goes_to_no_other_version() {
     let stage = upgraded().await;

@@ -1,7 +1,10 @@
 //! A restore goes wrong or dies at each of its calls of the engine: the data is that from before or the snapshot's, whole and
 //! in its place, and what gave its place is kept.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use super::stage::{APP, Stage};
 use crate::{
@@ -18,12 +21,19 @@ const PROJECT: &str = "name: shop\n\
     app: { workers: [worker] }\nhooks: { before_switch: [migrate] }\n";
 const DB: &str = "shop-devlocal-durable-db";
 const VOLUME: &str = "shop-devlocal-durable-data";
+const FIRST: &str = "11.8.3-MariaDB";
 const FILE: &str = "ibdata1";
 const SNAPSHOT: &[u8] = b"rows of the snapshot";
 const TODAY: &[u8] = b"rows of today";
 
 /// A database that has a snapshot, and has gone on since.
 async fn stage() -> Stage {
+    stage_on(&[FIRST]).await
+}
+
+/// One whose server is asked for its version, first for the snapshot, and tells these and then the last one again.
+async fn stage_on(versions: &'static [&'static str]) -> Stage {
+    let asked = AtomicUsize::new(0);
     let stage = Stage::of(PROJECT, APP);
     let engine = Arc::downgrade(&stage.engine.0);
     stage.engine.behave("shop-devlocal-exchange-db", Behaviour::exchanges());
@@ -33,7 +43,10 @@ async fn stage() -> Stage {
         let volume = seen.container(container)?.volumes.first()?.clone();
         let said = |text: &str| Some(Output { code: 0, text: text.to_owned() });
         match words.get(4).map(String::as_str) {
-            Some("about") => said("version 11.8.3-MariaDB\nlife \nkey \n"),
+            Some("about") => {
+                let n = asked.fetch_add(1, Ordering::Relaxed).min(versions.len() - 1);
+                said(&format!("version {}\nlife \nkey \n", versions[n]))
+            }
             Some("backup") => said("the files"),
             Some("extract") => {
                 engine.set_volume_file(&volume, FILE, SNAPSHOT);
@@ -83,6 +96,21 @@ async fn a_restore_keeps_what_was_there() {
     assert_eq!(restored.kept, format!("{VOLUME}-before-restore"));
     assert!(is_safe(&stage, "restored") && runs(&stage));
     assert_eq!(kept(&stage), [Some(TODAY.to_vec())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_of_a_higher_version_are_refused_before_anything_is_done() {
+    let stage = stage_on(&[FIRST, "10.11.6-MariaDB"]).await;
+    stage.engine.forget_calls();
+    let refused = restore(&stage).await.unwrap_err().to_string();
+    assert!(
+        refused.starts_with(
+            "`db` cannot be copied or restored: the data is of MariaDB 11.8.3, and MariaDB 10.11.6 is lower"
+        ) && refused.contains("--logical"),
+        "{refused}"
+    );
+    assert!(!is_safe(&stage, "refused") && runs(&stage) && kept(&stage).is_empty());
+    restore(&stage_on(&[FIRST, "12.0.2-MariaDB"]).await).await.unwrap();
 }
 
 async fn struck(fault: Fault, n: usize) -> bool {

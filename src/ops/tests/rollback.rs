@@ -1,8 +1,13 @@
 //! The way back: to what stands, and to what was cleaned up or replaced.
 
+use std::time::Duration;
+
 use super::stage::{APP, PROJECT, Stage};
 use crate::{
-    engine::{Engine as _, memory::Fault},
+    engine::{
+        Engine as _,
+        memory::{Behaviour, Fault},
+    },
     model::{Color, labels},
     ops::{self, OpsError, RollbackOptions},
 };
@@ -71,6 +76,29 @@ async fn each_change_that_brings_a_release_up_or_live_tells_its_images_by_id_and
     for change in &changes {
         assert_eq!(change.image_ids.get("web"), Some(&nginx.id), "{change:?}");
         assert_eq!(change.digests.get("web"), nginx.digests.first(), "{change:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_a_killed_switch_was_stopping_runs_after_the_way_back() {
+    let worker = "shop-devlocal-blue-worker-1";
+    for by_switch in [false, true] {
+        let stage = Stage::new();
+        stage.up().await.unwrap();
+        stage.deploy().await.unwrap();
+        stage.engine.behave(worker, Behaviour::stops_within(Duration::from_secs(8)));
+        stage.engine.fault_on(&format!("stop {worker}"), Fault::StopAfter);
+        let green = stage.switch(Some(Color::Green));
+        assert!(stage.engine.until_stopped(green).await.is_none(), "it was killed");
+        assert_eq!(stage.routing().live, Some(Color::Green));
+        assert!(container(&stage, "blue-worker-1").is_running(), "it is stopping still");
+        stage.next_process().await;
+        let way_back =
+            if by_switch { stage.switch(Some(Color::Blue)).await } else { back(&stage).await };
+        assert_eq!(way_back.unwrap().to, Color::Blue);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(container(&stage, "blue-worker-1").is_running(), "{by_switch}: it ended later");
+        assert!(!container(&stage, "green-worker-1").is_running());
     }
 }
 

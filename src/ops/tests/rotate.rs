@@ -46,6 +46,8 @@ const ROWS: &[u8] = b"rows";
 struct Keyed {
     stage: Stage,
     read_only: Arc<AtomicBool>,
+    /// Whether the server is started anew while its data is copied.
+    restarts: Arc<AtomicBool>,
 }
 
 impl Keyed {
@@ -56,7 +58,9 @@ impl Keyed {
         let old = "0".repeat(64);
         stage.file(".envctl/devlocal.credentials", &format!("DATA_KEY={old}\n"));
         let read_only = Arc::new(AtomicBool::new(false));
+        let restarts = Arc::new(AtomicBool::new(false));
         let (engine, frozen) = (Arc::downgrade(&stage.engine.0), Arc::clone(&read_only));
+        let anew = Arc::clone(&restarts);
         stage.engine.behave("shop-devlocal-exchange-db", Behaviour::exchanges());
         stage.engine.on_exec(move |container, words| {
             let engine = engine.upgrade()?;
@@ -80,11 +84,20 @@ impl Keyed {
                     frozen.store(false, Ordering::Relaxed);
                     said("")
                 }
-                Some("dump_all" | "accept") => said("3"),
+                Some("frozen") if !frozen.load(Ordering::Relaxed) => {
+                    Some(Output { code: 1, text: "it takes writes".to_owned() })
+                }
+                Some("dump_all") => {
+                    if anew.load(Ordering::Relaxed) {
+                        frozen.store(false, Ordering::Relaxed);
+                    }
+                    said("3")
+                }
+                Some("frozen" | "accept") => said("3"),
                 _ => None,
             }
         });
-        let mut keyed = Self { stage, read_only };
+        let mut keyed = Self { stage, read_only, restarts };
         keyed.next_process().await;
         ops::durable_up(&keyed.stage.session(), Apply::No).await.unwrap();
         keyed.stage.engine.set_volume_file(VOLUME, FILE, ROWS);
@@ -134,6 +147,25 @@ async fn another_key_is_that_of_the_data_the_server_and_the_credentials() {
     keyed.next_process().await;
     let up = ops::durable_up(&keyed.stage.session(), Apply::No).await.unwrap();
     assert!(up.plan.only_waits() && up.differences.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_started_anew_meanwhile_keeps_its_data() {
+    let mut keyed = Keyed::new().await;
+    let before = keyed.data_key();
+    keyed.restarts.store(true, Ordering::Relaxed);
+    keyed.stage.engine.forget_calls();
+    let refused = ops::rotate_key(&keyed.stage.session(), None).await.unwrap_err();
+    assert!(matches!(refused, OpsError::NotRestored { .. }), "{refused}");
+    keyed.is_whole("refused");
+    assert_eq!(keyed.data_key(), before);
+    assert!(!keyed.stage.engine.calls().contains(&format!("stop {CONTAINER}")));
+
+    keyed.restarts.store(false, Ordering::Relaxed);
+    keyed.next_process().await;
+    ops::rotate_key(&keyed.stage.session(), None).await.unwrap();
+    keyed.is_whole("rotated");
+    assert_ne!(keyed.data_key(), before);
 }
 
 async fn struck(fault: Fault, n: usize) -> bool {

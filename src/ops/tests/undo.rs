@@ -1,5 +1,7 @@
 //! What a failed deployment left goes again where that was asked for; nothing else ever does.
 
+use std::time::Duration;
+
 use super::stage::{APP, PROJECT, Stage};
 use crate::{
     engine::memory::Behaviour,
@@ -7,7 +9,8 @@ use crate::{
     ops::{self, DeployOptions, OpsError, UpOptions},
 };
 
-const UNDO: DeployOptions = DeployOptions {
+const SOME_TIME: Duration = Duration::from_secs(5);
+pub(super) const UNDO: DeployOptions = DeployOptions {
     color: None,
     force: false,
     replicas: std::collections::BTreeMap::new(),
@@ -45,6 +48,19 @@ async fn what_failed_is_told_and_then_removed_and_the_live_color_stands() {
     let commands: Vec<String> =
         stage.history().await.into_iter().map(|change| change.command).collect();
     assert_eq!(commands[commands.len() - 2..], ["deploy", "cleanup"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_engine_was_making_at_the_failure_is_removed_too() {
+    let stage = failing().await;
+    stage.engine.behave("shop-devlocal-green-cache-1", Behaviour::exits(1));
+    stage.engine.behave("shop-devlocal-green-web-1", Behaviour::made_within(SOME_TIME));
+    let before = stage.standing();
+    let error = ops::deploy(&stage.session(), UNDO).await.unwrap_err();
+    assert_eq!(kept(error), None);
+    tokio::time::advance(SOME_TIME).await;
+    assert_eq!(stage.standing(), before);
+    assert!(stage.notes.all().contains("green/cache"), "{}", stage.notes.all());
 }
 
 #[tokio::test(start_paused = true)]

@@ -252,8 +252,8 @@ impl Stack<'_> {
         spec.restart = match (role, spec.restart) {
             // What runs to its end is not started by the engine.
             (Role::Hook | Role::Test, _) => Restart::No,
-            // With `always` a restart of the engine would start the idle color's stopped workers.
-            (Role::Worker, Restart::Always) => Restart::UnlessStopped,
+            // With the others a restart of the engine would start the idle color's stopped workers.
+            (Role::Worker, Restart::Always | Restart::OnFailure { .. }) => Restart::UnlessStopped,
             (_, restart) => restart,
         };
         let healthcheck = spec.healthcheck.clone().filter(|check| check.test != Test::None);

@@ -3,7 +3,10 @@
 use insta::assert_snapshot;
 
 use super::{stage::Stage, world::World};
-use crate::model::{Health, State, labels};
+use crate::{
+    model::{Health, State, labels},
+    plan::Conflict,
+};
 
 pub const PROJECT: &str = "name: shop\ndurable: { compose: [db.yaml] }\napp: {}\n";
 
@@ -252,4 +255,25 @@ fn a_port_offset_moves_what_the_layer_publishes() {
     );
     assert_eq!(stage.durable().services[0].replicas[0].ports[0].host_port, Some(3406));
     assert_eq!(stage.durable().services[0].replicas[0].name, "shop-ci-durable-db");
+}
+
+#[test]
+fn a_renamed_database_gets_no_second_server_on_its_volume() {
+    let mut world = up(&stage());
+    let renamed = stage_of(&DB.replace("  db:", "  mariadb:").replace("{ db:", "{ mariadb:"));
+    let (volume, holder) = ("shop-devlocal-durable-data", "shop-devlocal-durable-db");
+    let refusal = Conflict::VolumeOfLeft { volume: volume.into(), holder: holder.into() };
+    for state in [State::Running { health: None }, State::Exited { code: 0 }] {
+        world.container(holder).state = state;
+        assert_eq!(renamed.durable_up(&world, false).unwrap_err(), refusal);
+    }
+    world.remove_container(holder);
+    renamed.durable_up(&world, false).unwrap();
+
+    // A tool of the database's image beside it is what its files want.
+    let beside = "  tool:\n    image: mariadb:11.8\n    volumes: [\"data:/data\"]\n  hub:";
+    let stage = stage_of(&DB.replace("  hub:", beside));
+    let mut world = up(&stage);
+    world.container("shop-devlocal-durable-tool").state = State::Exited { code: 0 };
+    stage.durable_up(&world, false).unwrap();
 }

@@ -75,6 +75,23 @@ fn the_way_back_runs_no_hook_again() {
 }
 
 #[test]
+fn workers_that_run_while_their_color_is_idle_are_stopped_and_started_on_the_way_back() {
+    let stage = stage();
+    let mut world = both(&stage);
+    let whole = stage.switch(&world, Color::Green).unwrap();
+    // Killed while it stopped the second of blue's workers.
+    world.apply_first(&whole, 4);
+    assert_snapshot!(stage.switch(&world, Color::Blue).unwrap(), @"
+    [1]       switch all routes from green to blue  release r1
+    [2] ←1    stop blue/worker                      it may be stopping already
+    [3] ←1,2  start blue/worker                     blue is live
+    [4] ←3    wait until blue/worker is healthy     it works from here on
+    [5] ←1,2  start blue/worker                     blue is live
+    [6] ←5    wait until blue/worker is healthy     it works from here on
+    ");
+}
+
+#[test]
 fn a_hook_that_failed_is_run_again() {
     let stage = stage();
     let mut world = both(&stage);
@@ -194,6 +211,20 @@ fn the_engine_starts_no_hook_and_no_idle_worker_on_its_own() {
     };
     assert_eq!(restart("rows"), Restart::No);
     assert_eq!(restart("worker"), Restart::UnlessStopped);
+}
+
+#[test]
+fn of_a_worker_that_is_restarted_on_failure_the_engine_starts_none_that_was_stopped() {
+    let policy = "deploy: { restart_policy: { condition: on-failure, max_attempts: 3 } }";
+    for restart in ["restart: on-failure", "restart: \"on-failure:3\"", policy] {
+        let stage = Stage::new(
+            "name: shop\napp: { workers: [worker] }\n",
+            &format!("services: {{ web: {{ image: a }}, worker: {{ image: a, {restart} }} }}"),
+        );
+        let app = stage.app(Color::Green, "r2");
+        let worker = app.services.iter().find(|service| service.key == "worker").unwrap();
+        assert_eq!(worker.replicas[0].restart, Restart::UnlessStopped, "{restart}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod frames;
 
 use std::{fmt::Write as _, future::Future, time::Duration};
 
+use futures_util::future::join_all;
 use regex::{Captures, Regex};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
@@ -19,7 +20,8 @@ use tokio::{
 
 use super::{
     backend::Backend,
-    stage::{PATIENCE, Stage},
+    idle,
+    stage::{self, PATIENCE, Stage},
     tls::{connect, one},
 };
 use crate::model::Color::Blue;
@@ -96,27 +98,44 @@ impl Differences {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_answered_as_the_table_says() {
     let stage = Stage::start();
+    answers(&stage, async |_| {}).await;
+}
+
+/// As the next one of a connection that rested.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_are_answered_as_the_table_says_after_another_one() {
+    let stage = Stage::with(stage::listeners(), |options| options.limits = idle::soon(), &[]);
+    answers(&stage, async |stream| {
+        stream.write_all(b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut head = vec![];
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        idle::pause(idle::PAUSE).await;
+    })
+    .await;
+}
+
+async fn answers(stage: &Stage, before: impl AsyncFn(&mut TcpStream)) {
     let blue = Backend::start("blue").await;
     stage.put(Blue, blue.address).await;
     stage.switch(Blue).await;
     let live = stage.live();
     let rows: Vec<Row> = table(include_str!("conformance/http1.json"));
     assert!(rows.len() >= 120);
-    let mut talks = tokio::task::JoinSet::new();
-    for row in rows {
-        talks.spawn(async move {
-            let talk = in_time(async {
-                let mut stream = TcpStream::connect(live).await.unwrap();
-                let _ = stream.write_all(&octets(&expand(&row.send))).await;
-                let mut all = vec![];
-                let _ = stream.read_to_end(&mut all).await;
-                statuses(&all)
-            });
-            (talk.await, row)
+    let talks = rows.into_iter().map(async |row| {
+        let talk = in_time(async {
+            let mut stream = TcpStream::connect(live).await.unwrap();
+            before(&mut stream).await;
+            let _ = stream.write_all(&octets(&expand(&row.send))).await;
+            let mut all = vec![];
+            let _ = stream.read_to_end(&mut all).await;
+            statuses(&all)
         });
-    }
+        (talk.await, row)
+    });
     let mut wrong = Differences(String::new());
-    for (got, row) in talks.join_all().await {
+    for (got, row) in join_all(talks).await {
         wrong.note((&row.rfc, &row.name), &got, &row.answer, &row.also);
     }
     assert!(wrong.0.is_empty(), "\n{}", wrong.0);

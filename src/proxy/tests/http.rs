@@ -339,9 +339,11 @@ async fn connections_are_reused_only_for_what_can_be_repeated() {
         assert_eq!(client.get("/").await.text, "blue");
     }
     assert_eq!(blue.connections.load(SeqCst), 1);
-    for n in 0..3 {
+    // A DELETE may have been carried out where its answer got lost.
+    let changes = [Request::post("/upload"), Request::delete("/upload"), Request::put("/upload")];
+    for (n, change) in changes.into_iter().enumerate() {
         assert_eq!(blue.connections.load(SeqCst), 1 + n);
-        client.request(Request::post("/upload"), "x").await;
+        client.request(change, "").await;
     }
     for n in 0..10 {
         // Closed by the service after each answer: never an error, and never used again.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tokio_util::task::TaskTracker;
 
@@ -23,15 +23,15 @@ use crate::{
 };
 
 /// So that a connection rests after some 40 ms.
-fn soon() -> Limits {
+pub fn soon() -> Limits {
     Limits { header_time: Duration::from_millis(80), ..Limits::default() }
 }
 
 /// Time enough to rest several times.
-const PAUSE: Duration = Duration::from_millis(200);
+pub const PAUSE: Duration = Duration::from_millis(200);
 
 #[expect(clippy::disallowed_methods, reason = "what is tested is that time passes")]
-async fn pause(time: Duration) {
+pub async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
@@ -97,6 +97,32 @@ async fn what_follows_a_rest_is_judged_as_strictly() {
     stream.write_all(two_ways.as_bytes()).await.unwrap();
     let answer = answer(&mut stream).await;
     assert!(answer.contains("HTTP/1.1 400") && answer.contains("two ways"), "{answer}");
+}
+
+/// The end of an answer that is still in TLS's hands when all else is over, whichever length makes it so.
+#[tokio::test]
+async fn nobody_rests_who_still_gets_an_answer() {
+    let (stage, _blue) = tls::one_with(soon()).await;
+    let reads_late = async |pieces: usize| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = socket.connect(stage.live()).await.unwrap();
+        let mut stream = tls::encrypt(&stage, stream, "localhost", &[]).await.unwrap();
+        let download = format!("GET /download?{pieces} HTTP/1.1\r\nhost: a\r\n\r\n");
+        stream.write_all(&[download.as_bytes(), GET].concat()).await.unwrap();
+        pause(PAUSE * 2).await;
+        let mut all = vec![];
+        while !all.ends_with(b"blue") {
+            let mut piece = vec![0; 65536];
+            let read = tokio::time::timeout(PATIENCE, stream.read(&mut piece)).await;
+            match read.expect("the rest of the answer").unwrap() {
+                0 => break,
+                length => all.extend_from_slice(&piece[..length]),
+            }
+        }
+        assert!(all.len() > pieces * 16384 && all.ends_with(b"blue"), "{pieces}: {}", all.len());
+    };
+    futures_util::future::join_all((4..400).step_by(3).map(reads_late)).await;
 }
 
 #[tokio::test]

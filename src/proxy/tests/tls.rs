@@ -1,6 +1,6 @@
 //! TLS with the local authority, HTTP/2 on it, and what travels inside.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Version};
@@ -16,7 +16,7 @@ use tokio_rustls::{
 
 use super::{
     backend::Backend,
-    stage::{Stage, WEB, route, stack},
+    stage::{PATIENCE, Stage, WEB, route, stack},
 };
 use crate::{
     model::{
@@ -43,7 +43,7 @@ pub async fn one_with(limits: Limits) -> (Stage, Backend) {
     let blue = Backend::start("blue").await;
     let mut routes = vec![route(WEB, &[("/", blue.address)])];
     routes[0].tls = true;
-    stage.put_stack(Blue, stack(routes), std::time::Duration::from_secs(1)).await;
+    stage.put_stack(Blue, stack(routes), Duration::from_secs(1)).await;
     stage.switch(Blue).await;
     (stage, blue)
 }
@@ -52,6 +52,15 @@ pub async fn one_with(limits: Limits) -> (Stage, Backend) {
 pub async fn connect(
     stage: &Stage,
     to: SocketAddr,
+    name: &str,
+    alpn: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    encrypt(stage, TcpStream::connect(to).await.unwrap(), name, alpn).await
+}
+
+pub async fn encrypt(
+    stage: &Stage,
+    stream: TcpStream,
     name: &str,
     alpn: &[&[u8]],
 ) -> std::io::Result<TlsStream<TcpStream>> {
@@ -65,7 +74,6 @@ pub async fn connect(
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let stream = TcpStream::connect(to).await.unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
@@ -110,6 +118,26 @@ async fn http2_carries_many_requests_on_one_connection() {
         });
     }
     all.join_all().await;
+    stage.until_left(Blue, |left| left.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_takes_its_answers_over_http2_is_given_up() {
+    let limits = Limits { stall_time: Duration::from_millis(300), ..Limits::default() };
+    let (stage, _blue) = one_with(limits).await;
+    let stream = connect(&stage, stage.live(), "localhost", &[b"h2"]).await.unwrap();
+    let (mut send, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    let ask = |path: &str| Request::get(format!("https://localhost{path}")).body(Full::default());
+    let quiet = send.send_request(ask("/stuck").unwrap()).await.unwrap();
+    let silent = Request::get("https://localhost/slow?1000").body(Full::<Bytes>::default());
+    assert_eq!(send.send_request(silent.unwrap()).await.unwrap().status(), 200);
+    drop(quiet);
+    let _untaken = send.send_request(ask("/download?1000").unwrap()).await.unwrap();
+    let _ = tokio::time::timeout(PATIENCE, connection).await.expect("it is hung up on");
     stage.until_left(Blue, |left| left.is_empty()).await;
 }
 
@@ -246,7 +274,7 @@ async fn the_local_certificate_covers_the_hosts_of_routes_and_is_signed_anew_on_
     assert!(connect(&stage, stage.live(), "new.example", &[]).await.is_err());
     let mut routes = vec![route(WEB, &[("/", blue.address)])];
     (routes[0].tls, routes[0].hosts) = (true, vec!["new.example".into(), "*.new.example".into()]);
-    stage.put_stack(Blue, stack(routes), std::time::Duration::from_secs(1)).await;
+    stage.put_stack(Blue, stack(routes), Duration::from_secs(1)).await;
     connect(&stage, stage.live(), "new.example", &[]).await.unwrap();
     connect(&stage, stage.live(), "a.new.example", &[]).await.unwrap();
     let before = shown(stage.live(), "localhost").await;

@@ -9,13 +9,15 @@ use crate::{
     model::BuildSpec,
 };
 
-/// The specification with nothing but images as further contexts, and the images that were made for it.
+/// The specification with nothing but images as further contexts. `made` gets the images that were made for it, also where a
+/// later one fails.
 pub(super) async fn as_images(
     docker: &Docker,
     spec: &BuildSpec,
     progress: Progress<'_>,
-) -> Result<(BuildSpec, Vec<String>)> {
-    let (mut wanted, mut made) = (spec.clone(), vec![]);
+    made: &mut Vec<String>,
+) -> Result<BuildSpec> {
+    let mut wanted = spec.clone();
     for (name, from) in &mut wanted.contexts {
         if from.starts_with(BuildSpec::IMAGE) {
             continue;
@@ -40,5 +42,5 @@ pub(super) async fn as_images(
         *from = format!("{}{tag}", BuildSpec::IMAGE);
         made.push(tag);
     }
-    Ok((wanted, made))
+    Ok(wanted)
 }

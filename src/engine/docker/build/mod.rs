@@ -24,12 +24,18 @@ pub(super) async fn build(
     spec: &BuildSpec,
     progress: Progress<'_>,
 ) -> Result<Image> {
-    let (spec, made) = contexts::as_images(docker, spec, progress).await?;
-    let built = with_images(docker, &spec, progress).await;
+    let mut made = vec![];
+    let built = async {
+        let spec = contexts::as_images(docker, spec, progress, &mut made).await?;
+        with_images(docker, &spec, progress).await
+    };
+    let built = built.await;
+    let mut removed = Ok(());
     for tag in made {
-        image::remove(docker, &tag).await?;
+        removed = removed.and(image::remove(docker, &tag).await);
     }
     built?;
+    removed?;
     image::find(docker, &spec.tag).await?.ok_or_else(|| EngineError::Build {
         tag: spec.tag.clone(),
         reason: "the engine ended the build without an image".to_owned(),

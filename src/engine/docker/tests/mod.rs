@@ -4,6 +4,7 @@ mod containers;
 mod files;
 mod images;
 mod kit;
+mod leftovers;
 mod options;
 mod program;
 mod registry;
