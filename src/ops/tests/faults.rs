@@ -1,6 +1,8 @@
 //! Each use case goes wrong or dies at each of its calls of the engine: what serves goes on, nothing durable is lost, and the
 //! next run ends well with nothing left over.
 
+use std::time::Duration;
+
 use super::{
     bake, clone,
     stage::{APP, DB, PROJECT, Stage},
@@ -103,6 +105,7 @@ impl Case {
             Self::BakeThatGoesBack => {
                 stage.deploy().await.unwrap();
                 bake::had(stage, 500, 6);
+                stage.engine.behave("worker", Behaviour::stops_within(Duration::from_secs(2)));
             }
             Self::UndoneDeploy => {
                 stage.engine.behave("shop-devlocal-green-cache-1", Behaviour::exits(1));
@@ -312,6 +315,8 @@ async fn struck(
     stage.next_process().await;
     let again = case.again(&stage).await;
     again.unwrap_or_else(|error| panic!("{at}: {error}\n{}", stage.notes.all()));
+    // What the killed one had begun comes to its end.
+    tokio::time::advance(Duration::from_secs(60)).await;
     // The volume of the history comes with the first record, which is no part of what was to be done.
     let shown = |standing: &[String]| -> Vec<String> {
         let history = |line: &&String| !line.contains("proxy-state") || case != Case::DurableUp;
