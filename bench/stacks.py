@@ -13,6 +13,7 @@ from stack import SERVICES, compose_file, flat, project
 ROUNDS = 5
 KEPT = 3  # rounds where one takes long
 AGAIN = 5  # runs of a command that has nothing to do
+LONGEST_STATUS = 300  # milliseconds
 
 # What is measured: its name for readers, its services, the interval of their health checks, the rounds.
 STACKS = (
@@ -173,6 +174,9 @@ def status(quick):
         for number in range(rounds):
             theirs.append(measured("docker", "ps", "--all", cwd=folder))
             ours.append(measured(ENVCTL, "--verbose", "status", cwd=folder))
+    took = machine.median([1000 * run.seconds for run in ours])
+    if took > LONGEST_STATUS:
+        raise Failed(f"`envctl status` took {took:.0f} ms; {LONGEST_STATUS} ms is the most that it may take")
     engine = machine.median([1000 * way for _, way in map(share, ours)])
     lines = []
     for name, side in (("`docker ps --all`", theirs), ("`envctl status`", ours)):

@@ -114,6 +114,12 @@ pub fn percent(text: &str) -> Result<f64, String> {
     valid.ok_or_else(|| "a percentage such as 1% or 0.5%".to_owned())
 }
 
+/// A Git revision, or its beginning.
+pub fn revision(text: &str) -> Result<String, String> {
+    let enough = text.len() >= 7 && text.chars().all(|c| c.is_ascii_alphanumeric());
+    enough.then(|| text.to_owned()).ok_or_else(|| "7 or more characters of a revision".to_owned())
+}
+
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a time such as 30s, 5m or 1m30s".to_owned();
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;

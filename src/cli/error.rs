@@ -162,6 +162,9 @@ impl CliError {
             OpsError::TestsFailed { color, .. } => {
                 vec![format!("no traffic was moved; `envctl logs {color}` shows the new one")]
             }
+            OpsError::OtherRevision { .. } => one(
+                "nothing was touched; another deployment came between: deploy the revision again, then test and switch",
+            ),
             OpsError::NotOurs { kind, name } => vec![not_ours(kind, name)],
             OpsError::Locked { .. } => {
                 one("`--lock-wait 10m` waits longer; a holder that died is taken over by itself")
@@ -284,6 +287,7 @@ fn exit(error: &OpsError) -> Exit {
         OpsError::Interrupted => Exit::Interrupted,
         OpsError::Conflict(_)
         | OpsError::Replaced { .. }
+        | OpsError::OtherRevision { .. }
         | OpsError::NotOurs { .. }
         | OpsError::AwsDown { .. }
         | OpsError::NoStack { .. }

@@ -6,7 +6,7 @@ use super::{context::Context, error::CliError, exit::Exit};
 use crate::{
     base::words,
     model::{Canary, Change, Holder, Outcome, Route, control::Draining},
-    ops::{self, ColorStatus, Status, Vitals},
+    ops::{self, ColorStatus, ProxyStatus, Status, Vitals},
     ui,
 };
 
@@ -43,6 +43,15 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
             reason = "a pause between two looks, ended by Ctrl-C"
         )]
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// What the proxy says of itself. Of one that is not up its state tells enough.
+fn said(proxy: &ProxyStatus) -> String {
+    match (&proxy.version, proxy.state.as_str()) {
+        (Some(version), _) => format!("envctl {version}"),
+        (None, "running" | "healthy" | "starting" | "unhealthy") => "does not answer".to_owned(),
+        (None, _) => String::new(),
     }
 }
 
@@ -149,9 +158,8 @@ fn rows(status: &Status) -> Vec<[String; 7]> {
         [layer.to_owned(), service.to_owned(), state, restarts, cpu, memory, image.to_owned()]
     };
     let proxy = &status.proxy;
-    let version = proxy.version.as_ref().map(|version| format!("envctl {version}"));
-    let mut rows =
-        vec![row("proxy", "", &proxy.state, &proxy.vitals, &version.unwrap_or_default())];
+    let version = said(proxy);
+    let mut rows = vec![row("proxy", "", &proxy.state, &proxy.vitals, &version)];
     for durable in &status.durable {
         let service = &durable.service;
         rows.push(row(
@@ -264,5 +272,17 @@ mod tests {
         assert_eq!(word(&service(Some("job"), 3)), "stopped");
         assert_eq!(word(&service(Some("worker"), 0)), "stopped");
         assert_eq!(word(&service(None, 0)), "stopped");
+    }
+
+    #[test]
+    fn a_proxy_that_runs_and_says_nothing_does_not_answer() {
+        let proxy = |state: &str, version: Option<&str>| ProxyStatus {
+            state: state.to_owned(),
+            version: version.map(str::to_owned),
+            vitals: Vitals::default(),
+        };
+        assert_eq!(said(&proxy("running", Some("1.2.3"))), "envctl 1.2.3");
+        assert_eq!(said(&proxy("running", None)), "does not answer");
+        assert_eq!(said(&proxy("restarting", None)), "");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    args::{Waits, duration, percent},
+    args::{Waits, duration, percent, revision},
     context::Context,
     error::CliError,
     exit::Exit,
@@ -22,6 +22,9 @@ use crate::{
 pub struct Args {
     /// The color; without it the idle one
     color: Option<Color>,
+    /// Switch to the release of this revision and no other; done where it is live. The first 7 characters are enough
+    #[arg(long, value_name = "SHA", value_parser = revision, conflicts_with = "weight")]
+    revision: Option<String>,
     /// Give the idle color this percentage of new clients, 0 to 99; each stays where it is by a cookie
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
     weight: Option<u8>,
@@ -60,9 +63,10 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let options = SwitchOptions { color, force, bake, keep_clone };
     if args.dry_run {
         let session = context.session(&engine, &project, &(), Some(args.waits));
-        context.ui.plan(&match args.weight {
-            Some(weight) => ops::plan_share(&session, options, weight).await?,
-            None => ops::plan_switch(&session, options).await?,
+        context.ui.plan(&match (args.weight, &args.revision) {
+            (Some(weight), _) => ops::plan_share(&session, options, weight).await?,
+            (None, Some(revision)) => ops::plan_promote(&session, options, revision).await?,
+            (None, None) => ops::plan_switch(&session, options).await?,
         });
         return Ok(Exit::Done);
     }
@@ -74,7 +78,10 @@ pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
         show_share(context, &shared, args.json);
         return Ok(Exit::Done);
     }
-    let switched = ops::switch(&session, options).await?;
+    let switched = match &args.revision {
+        Some(revision) => ops::promote(&session, options, revision).await?,
+        None => ops::switch(&session, options).await?,
+    };
     drop(reporter);
     show(context, &switched, args.json);
     Ok(Exit::Done)

@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::{args::Waits, context::Context, error::CliError, exit::Exit};
+use super::{
+    args::{Waits, revision},
+    context::Context,
+    error::CliError,
+    exit::Exit,
+};
 use crate::{
     base::files,
     model::Color,
@@ -22,6 +27,9 @@ pub struct Args {
     /// Only the check that runs this service; may be given for several
     #[arg(long, value_name = "SERVICE")]
     service: Vec<String>,
+    /// Refuse a release of another revision; the first 7 characters are enough
+    #[arg(long, value_name = "SHA", value_parser = revision)]
+    revision: Option<String>,
     /// Write the result as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -35,7 +43,8 @@ pub struct Args {
 pub async fn run(context: &Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project()?;
     let engine = context.engine().await?;
-    let only = Only { requests: args.requests, services: args.service.clone() };
+    let Args { requests, .. } = *args;
+    let only = Only { requests, services: args.service.clone(), revision: args.revision.clone() };
     let reporter = context.ui.reporter("test");
     let session = context.session(&engine, &project, &*reporter, Some(args.waits));
     let tested = ops::test(&session, args.color, &only).await?;

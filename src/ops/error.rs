@@ -99,6 +99,11 @@ pub enum OpsError {
         "release {release} of {color} was replaced while it was tested; what was found is not kept"
     )]
     Replaced { color: Color, release: String },
+    #[error(
+        "{color} has release {release} of {}, and {wanted} was asked for",
+        found.as_ref().map_or_else(|| "no known revision".to_owned(), |it| format!("the revision {it}"))
+    )]
+    OtherRevision { color: Color, release: String, found: Option<String>, wanted: String },
     #[error("no check runs the service `{name}`; {}", if known.is_empty() { "none of them runs one".to_owned() } else { format!("they run {}", known.join(", ")) })]
     NoTestService { name: String, known: Vec<String> },
     #[error("no service `{name}` in {place}; there are {}", known.join(", "))]

@@ -33,6 +33,7 @@ mod recovery;
 mod release;
 mod releases;
 mod restore;
+mod revision;
 mod rollback;
 mod rotate;
 mod scale;
@@ -91,7 +92,7 @@ pub use status::{
     CloneStatus, ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status,
     Vitals, status,
 };
-pub use switch::{SwitchOptions, Switched, plan_switch, switch};
+pub use switch::{SwitchOptions, Switched, plan_promote, plan_switch, promote, switch};
 pub use test::{CheckResult, Only, Tested, test};
 pub use tls::tls;
 pub use transfer::{export, import};

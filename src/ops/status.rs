@@ -20,7 +20,6 @@ use crate::{
         labels,
     },
     plan,
-    run::Event,
 };
 
 /// Containers that are looked at closely at one time.
@@ -209,11 +208,6 @@ async fn told(session: &Session<'_>, observed: &Observed) -> Result<Told, OpsErr
         let last = records.pop();
         let last = last.and_then(|record| serde_json::from_value(record.value).ok());
         return Ok(Told { routing: answer.routing.clone(), answer: Some(answer), last });
-    }
-    let proxy = observed.container(&session.project.names.proxy());
-    if proxy.is_some_and(Container::is_running) {
-        let text = "the proxy does not answer; who is live is what it wrote down last";
-        session.reporter.on(Event::Warning(text));
     }
     let routing = state::written_routing(session, observed).await?;
     let last = state::written_changes(session, observed).await?.pop();

@@ -11,7 +11,7 @@ use super::{
     OpsError, Session, bake,
     history::{self, Recorded},
     lock::locked,
-    releases, state,
+    releases, revision, state,
 };
 use crate::{
     model::{Color, Figures, Observed, Routing, Stack, When, control::Draining, labels},
@@ -55,6 +55,45 @@ pub struct Switched {
 pub async fn switch(session: &Session<'_>, options: SwitchOptions) -> Result<Switched, OpsError> {
     let what = options.color.map_or_else(|| "switch".to_owned(), |color| format!("switch {color}"));
     locked(session, &what, async || switch_locked(session, "switch", options).await).await
+}
+
+/// Moves the traffic to the release of a revision; nothing is to do where it is live, and a color of another one is refused.
+pub async fn promote(
+    session: &Session<'_>,
+    options: SwitchOptions,
+    wanted: &str,
+) -> Result<Switched, OpsError> {
+    locked(session, &format!("switch --revision {wanted}"), async || {
+        let options = aimed(session, options, wanted).await?;
+        switch_locked(session, "switch", options).await
+    })
+    .await
+}
+
+/// Plans a promotion without doing it.
+pub async fn plan_promote(
+    session: &Session<'_>,
+    options: SwitchOptions,
+    wanted: &str,
+) -> Result<Plan, OpsError> {
+    let options = aimed(session, options, wanted).await?;
+    plan_switch(session, options).await
+}
+
+/// The options, with the color that has the revision.
+async fn aimed(
+    session: &Session<'_>,
+    options: SwitchOptions,
+    wanted: &str,
+) -> Result<SwitchOptions, OpsError> {
+    let observed = session.observe().await?;
+    let routing = state::routing(session, &observed).await?;
+    let to = options.color.unwrap_or_else(|| Session::idle(&routing));
+    if let Some(live) = revision::live(&routing, to, wanted) {
+        return Ok(SwitchOptions { color: Some(live), ..options });
+    }
+    revision::check(&routing, to, wanted)?;
+    Ok(SwitchOptions { color: Some(to), ..options })
 }
 
 pub(super) async fn switch_locked(

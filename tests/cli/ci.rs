@@ -44,6 +44,7 @@ fn gitlabs_pipeline_has_a_job_for_each_step_and_each_test_and_asks_before_it_mov
     assert!(script("deploy:green").starts_with("envctl deploy "), "the idle color");
     for (job, what) in [("test:requests", "--requests"), ("test:e2e", "--service e2e")] {
         assert!(script(job).contains(what), "{job}: {}", script(job));
+        assert!(script(job).contains(" --revision $CI_COMMIT_SHA "), "{job}: {}", script(job));
         let kept = &yaml[job]["artifacts"];
         assert_eq!(
             (kept["when"].as_str(), kept["paths"][0].as_str()),
@@ -52,6 +53,7 @@ fn gitlabs_pipeline_has_a_job_for_each_step_and_each_test_and_asks_before_it_mov
         let report = kept["reports"]["junit"].as_str().unwrap();
         assert!(script(job).contains(&format!("--junit {report}")), "{job}");
     }
+    assert_eq!(script("promote"), "envctl switch --revision $CI_COMMIT_SHA --lock-wait 10m");
     for job in ["durable:setup-ci", "deploy:green", "promote", "rollback", "cleanup"] {
         assert_eq!(yaml[job]["resource_group"], "$ENVCTL_ENV", "{job} changes what others change");
     }
@@ -107,7 +109,13 @@ fn githubs_workflow_deploys_a_push_and_rolls_back_by_hand() {
     assert_eq!(jobs["promote"]["environment"], "ci");
     assert_eq!(jobs["test"]["strategy"]["matrix"]["include"][1]["what"], "--service e2e");
     assert_eq!(jobs["rollback"]["if"], "inputs.operation == 'rollback'");
-    assert!(text.contains("envctl cleanup --lock-wait 10m"), "{text}");
+    for run in [
+        "envctl cleanup --lock-wait 10m",
+        "envctl test ${{ matrix.what }} --revision $GITHUB_SHA ",
+        "envctl switch --revision $GITHUB_SHA --lock-wait 10m",
+    ] {
+        assert!(text.contains(run), "{run}: {text}");
+    }
 }
 
 #[test]

@@ -8,9 +8,13 @@ const COMPOSE: &str = "services:\n  web:\n    image: nginx\n    ports: [\"8080:8
 
 #[test]
 fn wrong_arguments_end_with_2() {
-    for arguments in
-        [&["nonsense"][..], &["deploy", "red"], &["switch", "--lock-wait", "soon"], &[]]
-    {
+    for arguments in [
+        &["nonsense"][..],
+        &["deploy", "red"],
+        &["switch", "--lock-wait", "soon"],
+        &["switch", "--revision", "3f2c1"],
+        &[],
+    ] {
         let (code, out, err) = envctl(Path::new("/"), arguments);
         assert_eq!(code, Some(2), "{arguments:?}");
         assert_eq!(out, "");

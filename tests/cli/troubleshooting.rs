@@ -3,6 +3,24 @@
 use std::{fs, path::Path};
 
 const OPENING: &str = "#[error(";
+/// The least length of a fixed part that the page does not have by chance.
+const LENGTH: usize = 8;
+/// Messages with less than that of their own, and what stands for them on the page: nothing where the text is another's.
+const SHORT: [(&str, &str); 13] = [
+    ("{0}", ""),
+    ("{}", ""),
+    ("{failure}", ""),
+    ("{text}", ""),
+    ("{message}", ""),
+    ("{source}{}{}", ""),
+    ("`{}`: {source}", "`FILE`: …"),
+    ("`{}`: {reason}", "`FILE`: …"),
+    ("{action}: {message} ({code})", "CreateQueue: … (AccessDenied)"),
+    ("{intention}: {reason}", "the engine cannot …: …"),
+    ("{color} {}{}", "green was not deployed"),
+    ("{color} is live", "blue is live"),
+    ("release `{release}` is live", "release … is live"),
+];
 
 /// The texts of the errors below a folder: what stands first in `#[error("…")]`.
 fn texts(folder: &Path, found: &mut Vec<(String, String)>) {
@@ -55,7 +73,14 @@ fn every_error_has_its_line() {
     assert!(found.len() > 100, "{} errors were found", found.len());
     let lacking: Vec<String> = found
         .iter()
-        .filter(|(_, message)| !page.contains(&fixed(message)))
+        .filter(|(_, message)| {
+            let own = fixed(message);
+            if own.len() >= LENGTH {
+                return !page.contains(&own);
+            }
+            let named = SHORT.iter().find(|(short, _)| short == message);
+            named.is_none_or(|(_, instead)| !page.contains(instead))
+        })
         .map(|(path, message)| format!("{path}: {message}"))
         .collect();
     assert!(lacking.is_empty(), "docs/troubleshooting.md lacks:\n{}", lacking.join("\n"));

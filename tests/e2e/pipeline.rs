@@ -18,6 +18,13 @@ fn image() {
     engine::ask(&["build", "--quiet", "--tag", IMAGE, folder.to_str().unwrap()]);
 }
 
+/// The revisions that the pipelines are of, one after the other.
+const REVISIONS: [&str; 3] = [
+    "1111111111111111111111111111111111111111",
+    "2222222222222222222222222222222222222222",
+    "3333333333333333333333333333333333333333",
+];
+
 /// Runs a command in a job's container; `checkout` is a mount of it, or none.
 fn job(sandbox: &Sandbox, checkout: Option<&str>, command: &[&str]) -> Outcome {
     let folder = sandbox.path("");
@@ -48,10 +55,12 @@ fn job(sandbox: &Sandbox, checkout: Option<&str>, command: &[&str]) -> Outcome {
     program::run(docker.args(command))
 }
 
-/// The pipeline's jobs, or those that are run by hand.
-fn pipeline(sandbox: &Sandbox, jobs: &[&str]) -> Outcome {
+/// The jobs of the revision's pipeline, or those that are run by hand.
+fn pipeline(sandbox: &Sandbox, revision: &str, jobs: &[&str]) -> Outcome {
     let folder = sandbox.path("").display().to_string();
-    let mut command = vec!["gitlabci-local", "--host"];
+    // The runner hands a job no variable of GitLab's but those that it is given.
+    let revision = format!("CI_COMMIT_SHA={revision}");
+    let mut command = vec!["gitlabci-local", "--host", "-e", &revision];
     if jobs.is_empty() {
         command.push("--pipeline");
     } else {
@@ -80,37 +89,41 @@ fn the_demos_pipeline_sets_up_deploys_tests_promotes_rolls_back_and_cleans_up() 
         let _ = job(&sandbox, Some(&format!("{folder}:{folder}")), &check).ok();
     }
     let frontend = sandbox.ports.get(5);
+    let [first, second, third] = REVISIONS;
 
     // A first pipeline: nothing serves before it is promoted by hand.
-    let _ = pipeline(&sandbox, &[]).ok().shows("3 of 3 checks passed");
+    let _ = pipeline(&sandbox, first, &[]).ok().shows("3 of 3 checks passed");
     assert_eq!(live(&sandbox), None);
     let report = sandbox.read("test-requests.xml");
     assert!(report.contains("<testsuite ") && report.contains("tests=\"3\""), "{report}");
-    let _ = pipeline(&sandbox, &["promote"]).ok().shows("blue is live");
+    let _ = pipeline(&sandbox, first, &["promote"]).ok().shows("blue is live");
     assert_eq!(http::get(frontend, "/health").status(200).color(), "blue");
 
-    // A second one, promoted, and taken back.
-    let _ = pipeline(&sandbox, &[]).ok();
+    // A second one, promoted, once more without a change, and taken back.
+    let _ = pipeline(&sandbox, second, &[]).ok();
     assert_eq!(live(&sandbox).as_deref(), Some("blue"));
-    let _ = pipeline(&sandbox, &["promote"]).ok().shows("green is live");
-    let _ = pipeline(&sandbox, &["rollback"]).ok().shows("blue is live");
+    let _ = pipeline(&sandbox, first, &["promote"]).ok().shows("blue is live already");
+    let _ = pipeline(&sandbox, second, &["promote"]).ok().shows("green is live");
+    let _ = pipeline(&sandbox, second, &["promote"]).ok().shows("green is live already");
+    let _ = pipeline(&sandbox, second, &["rollback"]).ok().shows("blue is live");
     assert_eq!(http::get(frontend, "/health").status(200).color(), "blue");
 
     // The app is broken: red, with the evidence, and blue serves as before.
     let whole = sandbox.read("compose/api/app/entrypoint");
     let broken = whole.replacen('\n', "\necho broken on purpose >&2; exit 3\n", 1);
     sandbox.write("compose/api/app/entrypoint", &broken);
-    let red = pipeline(&sandbox, &[]);
+    let red = pipeline(&sandbox, third, &[]);
     assert_ne!(red.code, Some(0), "{red}");
     let _ = red.clone().shows("broken on purpose").shows("exit code 3");
     // The jobs after it were not run: they would find nothing to test.
     assert!(!red.to_string().contains("has no release"), "{red}");
     assert!(sandbox.read("evidence/green.log").contains("broken on purpose"));
     assert_eq!(http::get(frontend, "/health").status(200).color(), "blue");
-    let _ = pipeline(&sandbox, &["promote"]).shows("blue is live").shows("green has no release");
+    let _ =
+        pipeline(&sandbox, third, &["promote"]).shows("blue is live").shows("green has no release");
     assert_eq!(live(&sandbox).as_deref(), Some("blue"));
 
-    let _ = pipeline(&sandbox, &["cleanup"]).ok();
+    let _ = pipeline(&sandbox, third, &["cleanup"]).ok();
     let left = sandbox.things(Kind::Container);
     assert!(!left.iter().any(|name| name.contains("-green-")), "{left:?}");
     assert_eq!(http::get(frontend, "/health").status(200).color(), "blue");

@@ -78,6 +78,14 @@ fn answers_carry_what_browsers_heed(sandbox: &Sandbox) {
         let answer = secure.get(path).unwrap();
         assert_eq!(answer.header("Strict-Transport-Security"), None, "{answer}");
     }
+    // A new certificate, of the same authority, cuts no connection.
+    let shown = sandbox.ok("tls show --json").json();
+    assert!(shown["shown"][0]["names"].to_string().contains("localhost"), "{shown}");
+    let _ = sandbox.ok("tls renew").shows("local authority\n  until ");
+    let _ = secure.get("/").unwrap().status(200);
+    let shown = sandbox.ok("tls show --ca").stdout;
+    assert_eq!(shown.trim(), sandbox.authority().trim());
+    let _ = Connection::open_tls(sandbox.ports.get(TLS), &shown).unwrap().get("/").unwrap();
     let api = http::get(port, "/api/version").status(200);
     assert_eq!(api.header("X-Content-Type-Options"), Some("nosniff"));
     assert_eq!(api.header("Cache-Control"), Some("no-store"));

@@ -86,7 +86,7 @@ env:
     text.push_str(
         "    steps:
       - uses: actions/checkout@v4
-      - run: envctl test ${{ matrix.what }} --junit test-${{ matrix.name }}.xml --lock-wait 10m
+      - run: envctl test ${{ matrix.what }} --revision $GITHUB_SHA --junit test-${{ matrix.name }}.xml --lock-wait 10m
       - uses: actions/upload-artifact@v4
         if: always()
         with:
@@ -95,7 +95,7 @@ env:
 ",
     );
     evidence(&mut text, "test-${{ matrix.name }}");
-    let script = ["envctl switch --lock-wait 10m"];
+    let script = ["envctl switch --revision $GITHUB_SHA --lock-wait 10m"];
     let promote = Job {
         name: "promote",
         when: deploys,

@@ -70,7 +70,7 @@ test:{name}:
   stage: test
   extends: .evidence
   script:
-    - envctl test {what} --junit test-{name}.xml --lock-wait 10m
+    - envctl test {what} --revision $CI_COMMIT_SHA --junit test-{name}.xml --lock-wait 10m
   artifacts:
     when: always
     paths: [evidence/, test-{name}.xml]
@@ -84,7 +84,7 @@ test:{name}:
         &mut text,
         "promote",
         "promote",
-        "Moves the traffic to what was deployed and tested.",
+        "Moves the traffic to what this pipeline deployed and tested; run again, it moves nothing.",
         &[
             "when: manual",
             "allow_failure: false",
@@ -93,7 +93,7 @@ test:{name}:
             &format!("  name: {environment}"),
             "  on_stop: cleanup",
         ],
-        &["envctl switch --lock-wait 10m"],
+        &["envctl switch --revision $CI_COMMIT_SHA --lock-wait 10m"],
     );
     job(
         &mut text,

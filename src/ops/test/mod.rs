@@ -20,7 +20,7 @@ use super::{
     OpsError, Session,
     lock::locked,
     preview::{self, Preview},
-    state,
+    revision, state,
 };
 use crate::{
     base::clock,
@@ -37,13 +37,15 @@ const REQUEST: Duration = Duration::from_secs(10);
 /// The authority of TLS routes, in the proxy's container.
 const AUTHORITY: &str = "/ca/ca.crt";
 
-/// Which of the project's checks; without any, all of them.
+/// Which of the project's checks, and of what; without any, all of them.
 #[derive(Debug, Clone, Default)]
 pub struct Only {
     /// Those that ask the preview.
     pub requests: bool,
     /// Those that run these services.
     pub services: Vec<String>,
+    /// The revision that the color's release is to be of.
+    pub revision: Option<String>,
 }
 
 impl Only {
@@ -120,6 +122,9 @@ async fn ask(session: &Session<'_>, color: Option<Color>, only: &Only) -> Result
     let observed = session.observe().await?;
     let routing = state::routing(session, &observed).await?;
     let color = color.unwrap_or_else(|| Session::idle(&routing));
+    if let Some(wanted) = &only.revision {
+        revision::check(&routing, color, wanted)?;
+    }
     let Some(stack) = routing.stacks.get(&color) else {
         return Err(Conflict::NoRelease { color }.into());
     };

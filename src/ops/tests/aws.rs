@@ -108,8 +108,8 @@ async fn a_change_that_fails_is_taken_back_to_the_template_and_the_values_of_bef
     let localstack = LocalStack::start().await;
     let mut stage = stage(&localstack);
     stage.up().await.unwrap();
-    stage.read_again_with(".env", &format!("{ENV}KEEP=90\n"));
     stage.file("t.yaml", &format!("{TEMPLATE}  More: {{ Type: AWS::SQS::Queue }}\n"));
+    stage.read_again_with(".env", &format!("{ENV}KEEP=90\n"));
     localstack.kept().fails = true;
     let failed = told(&stage.up().await.unwrap_err());
     assert!(failed.contains("it is rolled back"), "{failed}");

@@ -15,7 +15,7 @@ use crate::{
 const BAKE: Bake =
     Bake { time: Duration::from_secs(60), max_errors: 1.0, max_p99: Some(Duration::from_secs(1)) };
 
-const OPTIONS: SwitchOptions =
+pub(super) const OPTIONS: SwitchOptions =
     SwitchOptions { color: Some(Green), force: false, bake: Some(BAKE), keep_clone: false };
 
 /// Blue live, green deployed; this is what comes of its requests.
@@ -23,11 +23,16 @@ async fn both(requests: u64, failed: u64) -> Stage {
     let stage = Stage::new();
     stage.up().await.unwrap();
     stage.deploy().await.unwrap();
+    had(&stage, requests, failed);
+    stage
+}
+
+/// This is what comes of the requests that are counted.
+pub(super) fn had(stage: &Stage, requests: u64, failed: u64) {
     let times = vec![requests, 0];
     let figures = Figures { requests, failed, bounds_ms: vec![20], times };
     let bytes = serde_json::to_vec(&figures).unwrap();
     stage.engine.set_volume_file("shop-devlocal-proxy-state", "figures.json", &bytes);
-    stage
 }
 
 fn watched(stage: &Stage) -> Option<Color> {

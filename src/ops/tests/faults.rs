@@ -1,9 +1,12 @@
 //! Each use case goes wrong or dies at each of its calls of the engine: what serves goes on, nothing durable is lost, and the
 //! next run ends well with nothing left over.
 
+use std::time::Duration;
+
 use super::{
-    clone,
+    bake, clone,
     stage::{APP, DB, PROJECT, Stage},
+    undo,
 };
 use crate::{
     engine::memory::{Behaviour, Fault},
@@ -43,6 +46,10 @@ enum Case {
     CleanupBeyondTheRetained,
     DeployBeyondTheRetained,
     Test,
+    Share,
+    BakeThatGoesBack,
+    UndoneDeploy,
+    DurableDownWithVolumes,
 }
 
 impl Case {
@@ -91,9 +98,17 @@ impl Case {
         let changed = APP.replace("image: nginx, ports", "image: tool, ports");
         match self {
             Self::UpOverALiveRelease => stage.with_app(&changed),
-            Self::DeployOverAnOldRelease | Self::Switch => {
+            Self::DeployOverAnOldRelease | Self::Switch | Self::Share => {
                 stage.with_app(&changed);
                 stage.deploy().await.unwrap();
+            }
+            Self::BakeThatGoesBack => {
+                stage.deploy().await.unwrap();
+                bake::had(stage, 500, 6);
+                stage.engine.behave("worker", Behaviour::stops_within(Duration::from_secs(2)));
+            }
+            Self::UndoneDeploy => {
+                stage.engine.behave("shop-devlocal-green-cache-1", Behaviour::exits(1));
             }
             Self::Rollback | Self::RollbackToWhatIsGone | Self::Cleanup | Self::Down => {
                 stage.with_app(&changed);
@@ -159,12 +174,37 @@ impl Case {
             Self::SwitchToAClone => clone::switch(stage, Color::Green).await.map(|_| ()),
             Self::CleanupOfAClone => ops::cleanup(&session, None, false).await.map(|_| ()),
             Self::Down => super::down::down(stage).await.map(|_| ()),
+            Self::Share => {
+                ops::share(&session, ops::SwitchOptions::default(), 10).await.map(|_| ())
+            }
+            Self::BakeThatGoesBack => match ops::switch(&session, bake::OPTIONS).await {
+                Err(OpsError::Exceeded { .. }) if stage.routing().live == Some(Color::Blue) => {
+                    Ok(())
+                }
+                done => failed(done),
+            },
+            Self::UndoneDeploy => match ops::deploy(&session, undo::UNDO).await {
+                Err(OpsError::Undone { kept: None, .. }) => Ok(()),
+                done => failed(done),
+            },
+            Self::DurableDownWithVolumes => {
+                ops::durable_down(&session, ops::Data::Goes).await.map(|_| ())
+            }
         }
+    }
+
+    /// What is on the engine before is there after it.
+    const fn keeps_data(self) -> bool {
+        !matches!(self, Self::DurableDownWithVolumes)
     }
 
     /// What a person does after it: the same again. After a rollback that took place, that would be the way forth: its workers
     /// are seen to by a switch to where it led.
     async fn again(self, stage: &Stage) -> Result<(), OpsError> {
+        // Killed while it was watched: nobody takes the traffic back but that person.
+        if self == Self::BakeThatGoesBack && stage.routing().live == Some(Color::Green) {
+            return stage.switch(Some(Color::Blue)).await.map(|_| ());
+        }
         let back = matches!(self, Self::Rollback | Self::RollbackToWhatIsGone);
         if back && stage.routing().live == Some(Color::Blue) {
             return stage.switch(Some(Color::Blue)).await.map(|_| ());
@@ -184,8 +224,10 @@ impl Case {
                 | Self::Rollback
                 | Self::RollbackToWhatIsGone
                 | Self::UpOverALiveRelease
+                | Self::BakeThatGoesBack
         );
-        let changes_durable = matches!(self, Self::DurableApply | Self::DurableDown);
+        let changes_durable =
+            matches!(self, Self::DurableApply | Self::DurableDown | Self::DurableDownWithVolumes);
         let goes_on = |name: &str| match self {
             Self::Down => name.contains("-durable-"),
             // Workers move with the traffic.
@@ -261,7 +303,8 @@ async fn struck(
         assert!(now.contains(one), "{at}: {} serves no more", one.0);
     }
     let now_live = stage.routing().live;
-    assert!(now_live == was_live || now_live == live, "{at}: {now_live:?} is live");
+    let may_be = case == Case::BakeThatGoesBack && now_live == Some(Color::Green);
+    assert!(may_be || now_live == was_live || now_live == live, "{at}: {now_live:?} is live");
 
     if kills(fault) {
         for stack in stage.routing().stacks.values() {
@@ -272,6 +315,8 @@ async fn struck(
     stage.next_process().await;
     let again = case.again(&stage).await;
     again.unwrap_or_else(|error| panic!("{at}: {error}\n{}", stage.notes.all()));
+    // What the killed one had begun comes to its end.
+    tokio::time::advance(Duration::from_secs(60)).await;
     // The volume of the history comes with the first record, which is no part of what was to be done.
     let shown = |standing: &[String]| -> Vec<String> {
         let history = |line: &&String| !line.contains("proxy-state") || case != Case::DurableUp;
@@ -279,14 +324,21 @@ async fn struck(
     };
     assert_eq!(shown(&stage.standing()), shown(expected), "{at}");
     assert_eq!(stage.routing().live, live, "{at}");
+    let data = if case.keeps_data() { data } else { [None, None] };
     assert_eq!(files(&stage), data, "{at}");
     assert_eq!(stage.engine.volume_file(IDLE_VOLUME, "upload"), None, "{at}: it is a fresh one");
-    assert!(!stage.engine.calls().contains(&format!("remove_volume {VOLUME}")), "{at}");
+    let removed = stage.engine.calls().contains(&format!("remove_volume {VOLUME}"));
+    assert!(!removed || !case.keeps_data(), "{at}");
     if matches!(case, Case::FirstUp | Case::UpOverALiveRelease) {
         stage.engine.forget_calls();
         stage.up().await.unwrap();
         assert_eq!(stage.engine.changes(), Vec::<String>::new(), "{at}: the third has work left");
     }
+}
+
+/// It was to end with an error of its own.
+fn failed<T>(done: Result<T, OpsError>) -> Result<(), OpsError> {
+    Err(done.err().expect("it ends with an error"))
 }
 
 /// Whether a release could be deployed again.
@@ -331,4 +383,8 @@ survives! {
     a_cleanup_beyond_the_retained_survives_a_fault_or_a_kill_at_any_call: CleanupBeyondTheRetained,
     a_deploy_beyond_the_retained_survives_a_fault_or_a_kill_at_any_call: DeployBeyondTheRetained,
     a_test_survives_a_fault_or_a_kill_at_any_call: Test,
+    a_share_survives_a_fault_or_a_kill_at_any_call: Share,
+    a_bake_that_goes_back_survives_a_fault_or_a_kill_at_any_call: BakeThatGoesBack,
+    a_deploy_that_is_undone_survives_a_fault_or_a_kill_at_any_call: UndoneDeploy,
+    durable_down_with_volumes_survives_a_fault_or_a_kill_at_any_call: DurableDownWithVolumes,
 }

@@ -295,7 +295,8 @@ services:
     );
     stage.engine.behave("e2e", Behaviour::exits(0));
     stage.deploy().await.unwrap();
-    let only = |service: &str| ops::Only { requests: false, services: vec![service.to_owned()] };
+    let only =
+        |service: &str| ops::Only { services: vec![service.to_owned()], ..ops::Only::default() };
     let test = async |service| ops::test(&stage.session(), None, &only(service)).await;
 
     let first = test("e2e").await.unwrap();

@@ -127,6 +127,41 @@ async fn switch_to_the_live_color_does_nothing_and_is_not_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_promotion_moves_the_traffic_to_its_own_revision_once() {
+    let (old, new, other) = ("0ld0000aaaa", "4e30000bbbb", "07e4000cccc");
+    let mut stage = Stage::new();
+    stage.up().await.unwrap();
+    let options = ops::SwitchOptions::default();
+    let promote =
+        async |stage: &Stage, wanted| ops::promote(&stage.session(), options, wanted).await;
+    for revision in [old, new] {
+        stage.shell.0.insert("CI_COMMIT_SHA".to_owned(), revision.to_owned());
+        stage.deploy().await.unwrap();
+        assert!(!promote(&stage, revision).await.unwrap().already, "{revision}");
+    }
+    let live = stage.routing().live;
+    // A retry, when the release of before stands beside it.
+    assert!(promote(&stage, new).await.unwrap().already);
+    assert!(ops::plan_promote(&stage.session(), options, &new[..7]).await.unwrap().is_empty());
+    assert_eq!(stage.routing().live, live);
+
+    let refused = promote(&stage, other).await.unwrap_err();
+    assert!(matches!(refused, OpsError::OtherRevision { .. }), "{refused}");
+    let text = refused.to_string();
+    assert!(text.contains(old) && text.contains(other), "{text}");
+    let only = ops::Only { revision: Some(new.to_owned()), ..ops::Only::default() };
+    let refused = ops::test(&stage.session(), None, &only).await.unwrap_err();
+    assert!(matches!(refused, OpsError::OtherRevision { .. }), "{refused}");
+    assert_eq!(stage.routing().live, live);
+
+    // The same revision deployed anew is to be promoted.
+    stage.deploy().await.unwrap();
+    ops::test(&stage.session(), None, &only).await.unwrap();
+    assert!(!promote(&stage, &new[..7]).await.unwrap().already);
+    assert_ne!(stage.routing().live, live);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rollback_before_anything_is_live_is_refused() {
     let stage = Stage::new();
     let options = ops::RollbackOptions::default();

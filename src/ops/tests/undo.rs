@@ -10,7 +10,7 @@ use crate::{
 };
 
 const SOME_TIME: Duration = Duration::from_secs(5);
-const UNDO: DeployOptions = DeployOptions {
+pub(super) const UNDO: DeployOptions = DeployOptions {
     color: None,
     force: false,
     replicas: std::collections::BTreeMap::new(),

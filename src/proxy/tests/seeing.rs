@@ -1,8 +1,10 @@
 //! What the proxy tells of its traffic.
 
+use http::Request;
+
 use super::{
     backend::Backend,
-    stage::{Stage, WEB, get, listeners, route, stack},
+    stage::{Http, Stage, WEB, get, listeners, route, stack},
 };
 use crate::model::{
     AccessFormat,
@@ -34,6 +36,8 @@ async fn metrics_count_requests_by_route_color_and_class() {
     stage.switch(Green).await;
     get(stage.live(), "/").await;
     get(stage.preview(Blue), "/").await;
+    let mut follower = Http::connect(stage.live()).await;
+    let _events = follower.open(Request::get("/events"), "").await;
     let all = metrics(&stage).await;
     let count = |preview: bool, color: &str, code: &str| {
         let labels = format!("route=\"{WEB}\",preview=\"{preview}\",color=\"{color}\"");
@@ -42,9 +46,10 @@ async fn metrics_count_requests_by_route_color_and_class() {
     assert_eq!(count(false, "", "5xx"), Some(1), "nothing was live:\n{all}");
     assert_eq!(count(false, "blue", "2xx"), Some(2));
     assert_eq!(count(false, "blue", "4xx"), Some(1));
-    assert_eq!(count(false, "green", "2xx"), Some(1));
+    assert_eq!(count(false, "green", "2xx"), Some(2));
     assert_eq!(count(true, "blue", "2xx"), Some(1));
     assert_eq!(value(&all, "envctl_switches_total"), Some(2));
+    assert_eq!(value(&all, "envctl_open{color=\"green\",kind=\"stream\"}"), Some(1), "{all}");
     assert_eq!(value(&all, "envctl_live{color=\"green\"}"), Some(1));
     let labels = format!("route=\"{WEB}\",preview=\"false\",color=\"blue\"");
     assert_eq!(value(&all, &format!("envctl_response_seconds_count{{{labels}}}")), Some(3));
@@ -106,7 +111,7 @@ async fn an_answer_that_takes_too_long_is_counted_as_such_over_http2_too() {
     .await
     .unwrap();
     tokio::spawn(connection);
-    let request = http::Request::get("http://shop.example/slow?60000");
+    let request = Request::get("http://shop.example/slow?60000");
     let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
     let answer = send.send_request(request).await.unwrap();
     assert_eq!(answer.status(), 504);
@@ -135,7 +140,7 @@ async fn each_request_leaves_a_line_in_the_access_log() {
     let blue = Backend::start("blue").await;
     stage.put(Blue, blue.address).await;
     stage.switch(Blue).await;
-    let head = http::Request::get("/uri?secret=1").header("x-request-id", "mine");
+    let head = Request::get("/uri?secret=1").header("x-request-id", "mine");
     let mut client = super::stage::Http::connect(stage.live()).await;
     client.request(head, "").await;
     super::stage::eventually(async || access(&stage, None).await.0.len() == 1).await;
