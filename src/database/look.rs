@@ -22,6 +22,12 @@ for d in "$@"; do
     for m in mariadb_upgrade_info mysql_upgrade_info; do
       if [ -r "$d/$m" ]; then echo "version $(head -n 1 "$d/$m")"; fi
     done
+    # Whoever served last says so at the head of its log of changes.
+    for m in "$d"/*bin*.index; do
+      case $m in *relay*) continue ;; esac
+      log=$(tail -n 1 "$m" 2>/dev/null)
+      if [ -n "$log" ]; then echo "version $(dd if="$d/${log##*/}" bs=1 skip=25 count=50 2>/dev/null | tr -d '\000')"; fi
+    done
   elif [ -e "$d/auto.cnf" ] || [ -e "$d/mysql.ibd" ]; then
     echo "data mysql"
     if [ -r "$d/mysql_upgrade_history" ]; then

@@ -276,3 +276,48 @@ fn mariadb_that_was_killed_as_it_stopped_starts_again() {
     }
     panic!("there was never a transaction left");
 }
+
+/// A real upgrade: 10.11 of the Debian before this one, with its data, to 11.8. And not back.
+#[test]
+fn mariadb_10_11_gets_11_8_after_a_snapshot_and_no_way_back() {
+    let older = "debian:bookworm-slim";
+    let mut make = Command::new("scripts/base-image");
+    let _ = program::run(make.arg(older).current_dir(env!("CARGO_MANIFEST_DIR"))).ok();
+    let database = mariadb();
+    let sandbox = &database.sandbox;
+    let [compose, dockerfile] = ["durable/docker-compose.yml", "durable/mariadb/Dockerfile"];
+    let newer = sandbox.read(dockerfile);
+    let version = |version: &str, dockerfile_text: &str| {
+        let text = sandbox.read(compose);
+        let (before, rest) = text.split_once("image: mariadb:").unwrap();
+        let (_, after) = rest.split_once('\n').unwrap();
+        sandbox.write(compose, &format!("{before}image: mariadb:{version}\n{after}"));
+        sandbox.write(dockerfile, dockerfile_text);
+    };
+    let bookworm = newer.replace("FROM ${BASE_IMAGE}", &format!("FROM {older}"));
+    assert_ne!(bookworm, newer);
+    version("10.11", &bookworm);
+    let _ = sandbox.ok("durable up");
+    assert!(database.sql("SELECT VERSION()").starts_with("10.11."));
+    let _ = database.sql("INSERT INTO of_sql VALUES (7)");
+    let _ = sandbox.ok("durable snapshot old");
+    let _ = sandbox.ok("durable snapshot verify old");
+
+    version("11.8", &newer);
+    let _ = sandbox.ok("durable up").says("another definition");
+    assert!(database.sql("SELECT VERSION()").starts_with("10.11."));
+    let up = sandbox.ok("durable up --apply");
+    let _ = up.says("before the upgrade from MariaDB 10.11.").says("to MariaDB 11.8.");
+    assert!(database.sql("SELECT VERSION()").starts_with("11.8."));
+    assert_eq!(database.sql("SELECT id FROM of_sql"), "7");
+
+    version("10.11", &bookworm);
+    let id = database.id();
+    let refused = sandbox.envctl("durable up --apply").run().code(1);
+    let _ = refused.says("of MariaDB 11.8.").says("and MariaDB 10.11.");
+    assert!(database.id() == id && database.runs());
+    // Also where no container tells any more who had the data.
+    let _ = sandbox.ok("durable down");
+    let refused = sandbox.envctl("durable up").run().code(1);
+    let _ = refused.says("of MariaDB 11.8.").says("and MariaDB 10.11.");
+}

@@ -141,7 +141,7 @@ async fn each_request_leaves_a_line_in_the_access_log() {
     stage.put(Blue, blue.address).await;
     stage.switch(Blue).await;
     let head = Request::get("/uri?secret=1").header("x-request-id", "mine");
-    let mut client = super::stage::Http::connect(stage.live()).await;
+    let mut client = Http::connect(stage.live()).await;
     client.request(head, "").await;
     super::stage::eventually(async || access(&stage, None).await.0.len() == 1).await;
     let (lines, mark) = access(&stage, None).await;
