@@ -4,9 +4,10 @@ use insta::assert_snapshot;
 
 use super::stage::{DB, Stage};
 use crate::{
+    database::Kind,
     engine::{Engine as _, memory::Behaviour},
-    model::Outcome,
-    ops::{self, OpsError},
+    model::{Container, Outcome, labels},
+    ops::{self, OpsError, database::kind_of, sources},
 };
 
 const VOLUME: &str = "shop-devlocal-durable-data";
@@ -144,6 +145,28 @@ async fn the_shell_is_the_databases_own_client() {
     let (container, command) = ops::shell_command(&stage.session(), None, None).await.unwrap();
     assert_eq!(container, "shop-devlocal-durable-db");
     assert!(command[2].contains("exec mariadb"));
+}
+
+/// A container of an envctl that gave it no label of its image, whose tag leads to another image by now.
+#[tokio::test(start_paused = true)]
+async fn a_database_without_a_name_of_its_image_is_known_by_its_files() {
+    let stage = Stage::new();
+    let desired = sources::durable(&stage.session()).await.unwrap();
+    let mut found = Container {
+        name: "shop-devlocal-durable-db".to_owned(),
+        image: "sha256:0123".to_owned(),
+        ..Container::default()
+    };
+    assert_eq!(kind_of(&desired, &found), Some(Kind::MariaDb));
+    found.name = "shop-devlocal-durable-hub".to_owned();
+    assert_eq!(kind_of(&desired, &found), None);
+
+    // One with the label is of the same definition as one without.
+    let spec = &desired.services[0].replicas[0];
+    assert_eq!(spec.labels[labels::IMAGE], "mariadb:11.8");
+    let mut bare = spec.clone();
+    bare.labels.remove(labels::IMAGE);
+    assert_eq!(bare.hash(), spec.labels[labels::SPEC_HASH]);
 }
 
 #[tokio::test(start_paused = true)]
