@@ -290,7 +290,8 @@ fn a_line_of_its_own_in_pg_hba_conf_refuses_what_has_no_tls() {
     let postgres = postgres();
     let sandbox = &postgres.sandbox;
     sandbox.edit("envctl.yaml", "db: required", "db: offered");
-    let line = "sed -i \"1i hostnossl all $POSTGRES_USER all reject\" \"$PGDATA/pg_hba.conf\"\n";
+    let line = "sed -i -e \"1i hostnossl all $POSTGRES_USER all reject\" \
+                -e \"1i hostnossl replication $POSTGRES_USER all reject\" \"$PGDATA/pg_hba.conf\"\n";
     sandbox.write("durable/init/90-tls.sh", line);
     let _ = sandbox.ok("durable up");
     let password = sandbox.credential("devlocal", "POSTGRES_PASSWORD");
