@@ -206,7 +206,7 @@ impl Making<'_> {
                 properties.insert("MessageRetentionPeriod".to_owned(), DEAD_LETTER_SECONDS.into());
                 self.add(&path, &dead, &QUEUE, properties);
                 self.queue_outputs(&dead);
-                self.named(&path, whole(&format!("{stem}-dlq")), dead.clone());
+                self.named(&path, &whole(&format!("{stem}-dlq")), dead.clone());
                 policy = Some((dead, tries));
             }
             (None, None) => {}
@@ -222,12 +222,12 @@ impl Making<'_> {
         self.with_key("KmsMasterKeyId", &mut properties);
         self.add(&path, &id, &QUEUE, properties);
         self.queue_outputs(&id);
-        self.named(&path, name.to_owned(), id);
+        self.named(&path, name, id);
     }
 
     /// Notes the queue of that name; of two, one is made for the dead letters of another queue.
-    fn named(&mut self, path: &[&str], name: String, id: String) {
-        if self.queues.insert(name.clone(), id).is_some() {
+    fn named(&mut self, path: &[&str], name: &str, id: String) {
+        if self.queues.insert(name.to_owned(), id).is_some() {
             let message = format!(
                 "there are two queues `{name}`: `maxReceiveCount` alone makes one; `deadLetter: {name}` beside it takes yours"
             );

@@ -106,7 +106,7 @@ impl Project {
             IndexMap::new()
         };
         variables.extend(credentials.clone());
-        for file in environments.get(&name).into_iter().flat_map(Option::as_ref) {
+        for file in environments.get(&name).into_iter().filter_map(Option::as_ref) {
             for file in &file.env_file {
                 let seen: IndexMap<_, _> =
                     variables.clone().into_iter().chain(own.clone()).collect();
