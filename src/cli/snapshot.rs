@@ -194,10 +194,10 @@ pub async fn list(context: &Context, args: &ListArgs) -> Result<Exit, CliError> 
     let project = context.project()?;
     let engine = context.engine().await?;
     let session = context.session(&engine, &project, &(), None);
-    let all = ops::snapshots(&session, None)?;
+    let (all, broken) = ops::snapshots(&session, None)?;
     let kept = ops::kept_volumes(&session).await?;
     if args.json {
-        context.ui.json(&serde_json::json!({ "snapshots": all, "kept": kept }));
+        context.ui.json(&serde_json::json!({ "snapshots": all, "broken": broken, "kept": kept }));
         return Ok(Exit::Done);
     }
     let rows: Vec<[String; 7]> = all
@@ -219,6 +219,9 @@ pub async fn list(context: &Context, args: &ListArgs) -> Result<Exit, CliError> 
         })
         .collect();
     context.ui.table(&["NAME", "TIME", "SERVICE", "KIND", "SIZE", "VERSION", "WHY"], &rows);
+    for broken in broken {
+        context.ui.warn(&format!("a snapshot is BROKEN: {}", broken.reason));
+    }
     for volume in kept {
         context.ui.say(&format!(
             "`{volume}` has the data from before a restore; `envctl durable restore --purge` deletes it"

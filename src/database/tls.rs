@@ -66,8 +66,11 @@ impl Kind {
             if let Some(AppUser { name, required: true }) = user {
                 let path = "/etc/envctl/pg_hba.conf";
                 let name = name.replace('"', "\"\"");
-                let text =
-                    format!("hostnossl all \"{name}\" all reject\ninclude {data}/pg_hba.conf\n");
+                // `all` databases are not those of replication.
+                let text = format!(
+                    "hostnossl all \"{name}\" all reject\nhostnossl replication \"{name}\" all reject\n\
+                     include {data}/pg_hba.conf\n"
+                );
                 files.push(file(path, text));
                 settings.push(format!("hba_file={path}"));
             }
@@ -215,7 +218,14 @@ mod tests {
         let required = Kind::Postgres.tls(user(true), "/data");
         assert!(required.arguments.contains(&"hba_file=/etc/envctl/pg_hba.conf".to_owned()));
         let text = text(required);
-        assert_eq!(text, "hostnossl all \"o'hara\"\"\" all reject\ninclude /data/pg_hba.conf\n");
+        assert_eq!(
+            text.lines().collect::<Vec<_>>(),
+            [
+                "hostnossl all \"o'hara\"\"\" all reject",
+                "hostnossl replication \"o'hara\"\"\" all reject",
+                "include /data/pg_hba.conf",
+            ]
+        );
         assert!(Kind::Postgres.tls(user(false), "/data").files.is_empty());
     }
 }

@@ -87,7 +87,7 @@ pub use scale::{ScaleOptions, Scaled, scale};
 pub use secret::REDACTED;
 pub use session::Session;
 pub use snapshot::{SnapshotOptions, Verified, snapshot, verify_snapshot};
-pub use snapshots::{Snapshot, Stored, remove_snapshot, snapshots};
+pub use snapshots::{Broken, Snapshot, Stored, remove_snapshot, snapshots};
 pub use status::{
     CloneStatus, ColorStatus, DurableStatus, EnvironmentStatus, ProxyStatus, ServiceStatus, Status,
     Vitals, status,

@@ -62,13 +62,25 @@ fn id(key: &str) -> String {
     format!("key-{}", &hash[..16])
 }
 
+/// The credential for the key that gives its place to another: the data and the snapshots that are under older ones keep theirs.
+fn previous(project: &Project, name: &str) -> String {
+    let mut free = format!("{name}{PREVIOUS}");
+    let mut number = 1;
+    while project.credentials.contains_key(&free) {
+        number += 1;
+        free = format!("{name}{PREVIOUS}_{number}");
+    }
+    free
+}
+
 fn with_key(project: &Project, name: &str, value: &str) -> Project {
+    let previous = previous(project, name);
     let mut project = project.clone();
     for variables in [&mut project.variables, &mut project.credentials] {
         variables.shift_remove(&format!("{name}{NEXT}"));
         // Still a secret.
         if let Some(old) = variables.insert(name.to_owned(), value.to_owned()) {
-            variables.insert(format!("{name}{PREVIOUS}"), old);
+            variables.insert(previous.clone(), old);
         }
     }
     project
@@ -79,7 +91,7 @@ fn commit(project: &Project, Pending { name, next }: &Pending) -> Result<Project
     let old = project.credentials.get(name).map(String::as_str);
     let values = [
         (name.as_str(), Some(next.as_str())),
-        (&format!("{name}{PREVIOUS}"), old),
+        (&previous(project, name), old),
         (&format!("{name}{NEXT}"), None),
     ];
     config::change_credentials(&project.credentials_file(), &values)?;
@@ -179,10 +191,10 @@ async fn rotate(session: &Session<'_>, service: Option<&str>) -> Result<Rotated,
             return Err(error);
         }
     };
+    let previous = previous(session.project, &next.name);
     let project = commit(session.project, &next)?;
     let keyed = session.with(&project);
     Layer::read(&keyed).await?.bring_up(&keyed, Apply::No).await?;
-    let previous = format!("{}{PREVIOUS}", next.name);
     Ok(Rotated { service: key, key: next.name, previous, kept: restored.kept })
 }
 

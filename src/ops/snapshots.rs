@@ -77,6 +77,13 @@ pub struct Stored {
     pub path: PathBuf,
 }
 
+/// A file that should tell of a snapshot and cannot be read. Nothing else is kept from its work by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    pub path: PathBuf,
+    pub reason: String,
+}
+
 /// The snapshots of an environment.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -109,30 +116,40 @@ impl Store {
         Ok(())
     }
 
-    /// All of them, oldest first.
+    /// All of them that can be read, oldest first.
     pub fn list(&self) -> Result<Vec<Stored>, OpsError> {
+        Ok(self.look()?.0)
+    }
+
+    /// All of them, oldest first, and the files that should tell of one and do not.
+    fn look(&self) -> Result<(Vec<Stored>, Vec<Broken>), OpsError> {
+        let (mut all, mut broken) = (vec![], vec![]);
         let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((all, broken)),
             entries => entries.at(&self.folder)?,
         };
-        let mut all = vec![];
         for entry in entries {
             let path = entry.at(&self.folder)?.path();
             if path.extension().is_some_and(|end| end == "json") {
-                all.push(self.read(&path)?);
+                match self.read(&path) {
+                    Ok(stored) => all.push(stored),
+                    Err(reason) => broken.push(Broken { path, reason }),
+                }
             }
         }
         all.sort_by(|a, b| {
             (&a.snapshot.time, &a.snapshot.name).cmp(&(&b.snapshot.time, &b.snapshot.name))
         });
-        Ok(all)
+        broken.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok((all, broken))
     }
 
-    fn read(&self, manifest: &Path) -> Result<Stored, OpsError> {
-        let bytes = files::read(manifest)?;
-        let snapshot: Snapshot = serde_json::from_slice(&bytes).map_err(|error| {
-            OpsError::NoSnapshot { name: manifest.display().to_string(), reason: error.to_string() }
-        })?;
+    /// The one that a file tells of, or why it does not.
+    fn read(&self, manifest: &Path) -> Result<Stored, String> {
+        let not = |reason: String| format!("`{}` cannot be read: {reason}", manifest.display());
+        let bytes = fs::read(manifest).map_err(|error| not(error.to_string()))?;
+        let snapshot: Snapshot =
+            serde_json::from_slice(&bytes).map_err(|error| not(error.to_string()))?;
         let path = self.folder.join(&snapshot.file);
         let whole = fs::metadata(&path).is_ok_and(|found| found.len() == snapshot.size);
         Ok(Stored { snapshot, whole, path })
@@ -141,7 +158,12 @@ impl Store {
     /// The one of this name.
     pub fn find(&self, name: &str) -> Result<Stored, OpsError> {
         let missing = |reason: String| OpsError::NoSnapshot { name: name.to_owned(), reason };
-        let all = self.list()?;
+        let (all, broken) = self.look()?;
+        if let Some(Broken { reason, .. }) =
+            broken.iter().find(|broken| broken.path == self.manifest(name))
+        {
+            return Err(missing(reason.clone()));
+        }
         let known: Vec<&str> = all.iter().map(|stored| stored.snapshot.name.as_str()).collect();
         let Some(found) = all.iter().find(|stored| stored.snapshot.name == name) else {
             let there = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -213,12 +235,12 @@ fn surplus<'a>(all: &'a [Stored], keep: Keep, zone: &TimeZone) -> Vec<&'a Stored
     gone
 }
 
-/// The snapshots of an environment, oldest first.
+/// The snapshots of an environment, oldest first, and those of which nothing is known any more.
 pub fn snapshots(
     session: &Session<'_>,
     environment: Option<&str>,
-) -> Result<Vec<Stored>, OpsError> {
-    Store::of(session, environment).list()
+) -> Result<(Vec<Stored>, Vec<Broken>), OpsError> {
+    Store::of(session, environment).look()
 }
 
 /// Removes a snapshot.
@@ -298,6 +320,13 @@ mod tests {
         fs::write(&kept.path, b"").unwrap();
         assert!(!store.list().unwrap()[0].whole);
         assert!(store.find("a").unwrap_err().to_string().contains("not what was written"));
+        fs::write(store.manifest("half"), b"{").unwrap();
+        let (all, broken) = store.look().unwrap();
+        assert_eq!((all.len(), &broken[0].path), (1, &store.manifest("half")));
+        let refused = store.find("half").unwrap_err().to_string();
+        assert!(refused.contains("half.json` cannot be read"), "{refused}");
+        assert_eq!(store.prune(Keep { daily: 0, last: 0 }).unwrap(), [""; 0]);
+        fs::remove_file(store.manifest("half")).unwrap();
         fs::write(store.folder.join(format!("b{PARTIAL}")), b"x").unwrap();
         store.open().unwrap();
         assert_eq!(fs::read_dir(&store.folder).unwrap().count(), 2);

@@ -150,6 +150,22 @@ async fn another_key_is_that_of_the_data_the_server_and_the_credentials() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_key_from_before_is_kept_beside_the_data_under_it() {
+    let mut keyed = Keyed::new().await;
+    let mut known = vec![];
+    for previous in ["DATA_KEY_PREVIOUS", "DATA_KEY_PREVIOUS_2", "DATA_KEY_PREVIOUS_3"] {
+        let old = String::from_utf8(keyed.data_key()).unwrap().replace("1;", "");
+        let rotated = ops::rotate_key(&keyed.stage.session(), None).await.unwrap();
+        assert_eq!(rotated.previous, previous);
+        known.push(format!("{previous}={old}"));
+        keyed.next_process().await;
+    }
+    let file = keyed.stage.project.root.join(".envctl/devlocal.credentials");
+    let text = fs::read_to_string(file).unwrap();
+    assert!(known.iter().all(|line| text.contains(line)), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_was_started_anew_meanwhile_keeps_its_data() {
     let mut keyed = Keyed::new().await;
     let before = keyed.data_key();
