@@ -225,3 +225,18 @@ fn paths_are_absolute_or_as_the_files_have_them() {
         assert!(out.contains("A: b\n") && !out.contains(&root.display().to_string()), "{out}");
     }
 }
+
+#[test]
+fn the_demos_two_environments_have_ports_of_their_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (environment, ports) in
+        [("devlocal", [3000, 3443, 3001, 4566, 3306]), ("ci", [3100, 3543, 3101, 4666, 3307])]
+    {
+        let file = std::fs::read_to_string(root.join(format!("durable/.env.{environment}")));
+        let file = file.unwrap();
+        let names = ["FRONTEND", "FRONTEND_TLS", "API", "LOCALSTACK", "MARIADB"];
+        for (name, port) in names.into_iter().zip(ports) {
+            assert!(file.contains(&format!("{name}_PORT={port}\n")), "{environment}: {name}");
+        }
+    }
+}

@@ -38,6 +38,8 @@ fn the_demo_goes_from_nothing_to_its_second_release_and_keeps_its_data() {
     let before = ids();
     let again = sandbox.ok("up").says("up to date");
     println!("`up` again: {} ms", again.took.as_millis());
+    let _ =
+        sandbox.ok("graph --format svg").shows("<svg").shows("order-processor").shows("mariadb");
     assert_eq!(ids(), before);
 
     // The page and the API, over HTTP and over TLS with the certificate verified.
