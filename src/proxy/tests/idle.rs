@@ -64,6 +64,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 async fn goes_on(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     for _ in 0..3 {
         stream.write_all(GET).await.unwrap();
+        stream.flush().await.unwrap();
         let answer = answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         pause(PAUSE).await;
@@ -110,12 +111,14 @@ async fn nobody_rests_who_still_gets_an_answer() {
         let mut stream = tls::encrypt(&stage, stream, "localhost", &[]).await.unwrap();
         let download = format!("GET /download?{pieces} HTTP/1.1\r\nhost: a\r\n\r\n");
         stream.write_all(&[download.as_bytes(), GET].concat()).await.unwrap();
+        stream.flush().await.unwrap();
         pause(PAUSE * 2).await;
         let mut all = vec![];
         while !all.ends_with(b"blue") {
             let mut piece = vec![0; 65536];
             let read = tokio::time::timeout(PATIENCE, stream.read(&mut piece)).await;
-            match read.expect("the rest of the answer").unwrap() {
+            let Ok(read) = read else { panic!("{pieces}: nothing after {} bytes", all.len()) };
+            match read.unwrap() {
                 0 => break,
                 length => all.extend_from_slice(&piece[..length]),
             }
