@@ -187,9 +187,7 @@ impl Layer {
         let services = services(&session.project.names, &observed);
         Ok(DurableUp { plan, took, differences, services, taken })
     }
-}
 
-impl Layer {
     /// Executes a plan. A database that cannot start by itself is helped, once; the plan of what was left comes back then.
     async fn carry_out(
         &self,

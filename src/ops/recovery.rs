@@ -4,19 +4,19 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-
 use super::{OpsError, Session};
 use crate::{
     database::Kind,
     engine::LogOptions,
     model::{Restart, ServiceSpec, labels},
     plan::desired::{Durable, Service, layer_labels},
-    run::{Event, RunError, to_its_end},
+    run::{Event, RunError, log_text, to_its_end},
 };
 
 /// What the server says of it.
 const REFUSAL: &str = "prepared transactions! It means that";
+/// What it says once it has started.
+const SERVES: &str = ": ready for connections";
 /// Lines of the log: a server that is started again and again has several starts in it.
 const LINES: u64 = 500;
 /// The server goes through its redo log before.
@@ -36,12 +36,10 @@ pub(super) async fn needed<'a>(
         return None;
     }
     let options = LogOptions { tail: Some(LINES), ..LogOptions::default() };
-    let mut log = session.engine.logs(&evidence.container, &options).await.ok()?;
-    let mut bytes = vec![];
-    while let Some(Ok(chunk)) = log.next().await {
-        bytes.extend_from_slice(&chunk.bytes);
-    }
-    String::from_utf8_lossy(&bytes).contains(REFUSAL).then_some(service)
+    let log = log_text(session.engine, &evidence.container, &options).await.ok()?;
+    // A refusal from before it served again is over.
+    let since = log.rsplit(SERVES).next().unwrap_or_default();
+    since.contains(REFUSAL).then_some(service)
 }
 
 /// Has a server of its image commit what is left, on its data and without a network.

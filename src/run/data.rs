@@ -87,10 +87,19 @@ async fn create_anew(engine: &dyn Engine, spec: &ServiceSpec) -> engine::Result<
 async fn said(engine: &dyn Engine, name: &str, limit: Duration) -> engine::Result<(i64, String)> {
     let end = tokio::time::timeout(limit, engine.wait(name)).await;
     let code = end.map_err(|_| EngineError::TimedOut { what: name.to_owned(), limit })??;
-    let mut log = engine.logs(name, &LogOptions::default()).await?;
+    Ok((code, log_text(engine, name, &LogOptions::default()).await?))
+}
+
+/// A container's log as it is now.
+pub async fn log_text(
+    engine: &dyn Engine,
+    name: &str,
+    options: &LogOptions,
+) -> engine::Result<String> {
+    let mut log = engine.logs(name, options).await?;
     let mut bytes = vec![];
     while let Some(chunk) = log.next().await {
         bytes.extend_from_slice(&chunk?.bytes);
     }
-    Ok((code, String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

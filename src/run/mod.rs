@@ -26,7 +26,7 @@ pub use aws::{
     AwsFailure, NoWay, Standing, connect as connect_aws, outputs_hash, standing as aws_standing,
 };
 pub use certificates::certify;
-pub use data::to_its_end;
+pub use data::{log_text, to_its_end};
 pub use diagnosis::Cause;
 pub use event::{Event, Reporter};
 pub use evidence::Evidence;
